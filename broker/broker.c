@@ -1,0 +1,136 @@
+/* broker.c - passes each call to the backend that was opened. */
+#include "broker/broker.h"
+
+#include <stdlib.h>
+
+#include "broker/backend.h"
+
+int
+broker_open(const struct broker_options *options, struct broker **out,
+            struct error *err)
+{
+    return embedded_open(options, out, err);
+}
+
+void
+broker_close(struct broker *broker)
+{
+    if (broker != NULL)
+        broker->backend->close(broker);
+}
+
+const struct ticket_secret *
+broker_secret(const struct broker *broker)
+{
+    return broker->backend->secret(broker);
+}
+
+int
+broker_ready(struct broker *broker, struct error *err)
+{
+    return broker->backend->ready(broker, err);
+}
+
+void
+broker_submit(struct broker *broker, struct submission *submission)
+{
+    broker->backend->submit(broker, submission);
+}
+
+void
+stored_free(struct stored *stored)
+{
+    if (stored == NULL)
+        return;
+    buf_fini(&stored->bytes);
+    free(stored);
+}
+
+void
+broker_lookup(struct broker *broker, struct lookup *lookup)
+{
+    broker->backend->lookup(broker, lookup);
+}
+
+void
+broker_cancel(struct broker *broker, struct cancellation *cancellation)
+{
+    broker->backend->cancel(broker, cancellation);
+}
+
+void
+attempt_free(struct attempt *attempt)
+{
+    if (attempt == NULL)
+        return;
+    buf_fini(&attempt->response);
+    buf_fini(&attempt->store);
+    free(attempt);
+}
+
+int
+session_open(struct broker *broker, const struct session_options *options,
+             struct session **out, struct error *err)
+{
+    return broker->backend->session_open(broker, options, out, err);
+}
+
+void
+session_want(struct session *session, unsigned slots)
+{
+    session->backend->session_want(session, slots);
+}
+
+void
+session_stop(struct session *session, void (*on_drained)(void *opaque))
+{
+    session->backend->session_stop(session, on_drained);
+}
+
+void
+session_close(struct session *session)
+{
+    if (session != NULL)
+        session->backend->session_close(session);
+}
+
+void
+broker_finish(struct session *session, struct attempt **attempt)
+{
+    session->backend->finish(session, attempt);
+}
+
+int
+broker_queue_stats(struct broker *broker, unsigned queue,
+                   struct queue_stats *stats, struct error *err)
+{
+    return broker->backend->queue_stats(broker, queue, stats, err);
+}
+
+int
+broker_workers(struct broker *broker, struct worker_info **out, size_t *len,
+               struct error *err)
+{
+    return broker->backend->workers(broker, out, len, err);
+}
+
+int
+broker_dead_list(struct broker *broker, unsigned queue, size_t max,
+                 struct dead_letter **out, size_t *len, struct error *err)
+{
+    return broker->backend->dead_list(broker, queue, max, out, len, err);
+}
+
+int
+broker_dead_replay(struct broker *broker, const struct ticket *dead,
+                   struct ticket *made, struct error *err)
+{
+    return broker->backend->dead_replay(broker, dead, made, err);
+}
+
+int
+broker_dead_drop(struct broker *broker, const struct ticket *dead,
+                 struct error *err)
+{
+    return broker->backend->dead_drop(broker, dead, err);
+}

@@ -1,0 +1,200 @@
+/* lease.c - sessions in the store: hello, renewal, the end of a lease. */
+#include "broker/embedded/lease.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+int
+lease_begin(struct txn *txn, struct worker_session *session)
+{
+    struct embedded *store = txn->store;
+    const unsigned queue = session->options.queue;
+    const span_ms lease = store->settings->queues[queue].lease;
+    int r;
+
+    session->lane = store->lane_ids[queue];
+    session->span = lease;
+    session->lease = txn->boot + lease;
+    session->renew_at = txn->boot + lease / 3;
+    r = db_run(txn->db, SQL_SESSION_ADD,
+               ARGS(ARG(session->lane), ARG_STRING(session->name),
+                    ARG_STRING(session->release),
+                    ARG(session->options.concurrency), ARG(getpid()),
+                    ARG(store->seat), ARG(atomic_load(&store->own->turn)),
+                    ARG_STRING(clock_boot_id()), ARG(session->lease),
+                    ARG(txn->now)));
+    session->id = sqlite3_last_insert_rowid(txn->db->sqlite);
+    return r;
+}
+
+int
+lease_hold(struct txn *txn, struct worker_session *session, boot_ms *renewed)
+{
+    int64_t until = 0;
+    int r = db_number(txn->db, SQL_SESSION_LEASE, ARGS(ARG(session->id)),
+                      &until);
+
+    *renewed = 0;
+    if (r <= 0 || until <= txn->boot)
+        return r < 0 ? r : 0;
+    if (txn->boot < session->renew_at)
+        return 1;
+    *renewed = txn->boot + session->span;
+    r = db_run(txn->db, SQL_SESSION_RENEW,
+               ARGS(ARG(session->id), ARG(*renewed)));
+    return r < 0 ? r : 1;
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+struct lost {
+    int64_t place;
+    int64_t attempt;
+    unsigned number;
+    unsigned put_backs;
+    wall_ms started;
+    bool is_cancelled;
+};
+
+#define LOST_AT_ONCE 64
+
+static int
+list_running(struct txn *txn, int64_t session, struct lost *lost, unsigned max,
+             unsigned *len)
+{
+    sqlite3_stmt *stmt =
+        db_start(txn->db, SQL_RUNNING_OF, ARGS(ARG(session), ARG(max)));
+    int r;
+
+    *len = 0;
+    while ((r = db_step(txn->db, stmt)) == 1) {
+        lost[(*len)++] = (struct lost){
+            .place = sqlite3_column_int64(stmt, 0),
+            .attempt = sqlite3_column_int64(stmt, 1),
+            .number = (unsigned)sqlite3_column_int(stmt, 2),
+            .put_backs = (unsigned)sqlite3_column_int(stmt, 3),
+            .started = sqlite3_column_int64(stmt, 4),
+            .is_cancelled = sqlite3_column_int(stmt, 5) != 0,
+        };
+    }
+    db_done(stmt);
+    return r;
+}
+
+static int
+lose(struct txn *txn, struct lane *lane, int64_t session, const char *release,
+     const char *reason, const struct lost *lost)
+{
+    struct tried tried = {0};
+    int r = request_tell(txn, lane, PLACE_SEQ(lost->place), &tried);
+
+    if (r == 1)
+        r = db_run(txn->db, SQL_RUNNING_DROP,
+                   ARGS(ARG(lost->place), ARG(session), ARG(lost->attempt)));
+    else if (r == 0)
+        r = error_set(&txn->db->err, -EUCLEAN, "a running request is missing");
+    if (r < 0)
+        return r;
+    tried.attempts = lost->number;
+    tried.put_backs = lost->put_backs;
+    tried.started = lost->started;
+    tried.release = release;
+    lane->n.running--;
+    return attempt_end(txn, lane, &tried, OUTCOME_LOST, reason,
+                       (struct slice){"", 0}, lost->is_cancelled);
+}
+
+int
+lease_end(struct txn *txn, unsigned lane_id, int64_t session,
+          const char *release, const char *reason, unsigned most)
+{
+    struct lane *lane = txn_lane(txn, lane_id);
+    struct lost lost[LOST_AT_ONCE];
+    unsigned len = 0;
+    int r = lane == NULL ? txn->db->err.code : 0;
+
+    while (r == 0 && most > 0) {
+        const unsigned max = most < LOST_AT_ONCE ? most : LOST_AT_ONCE;
+        r = list_running(txn, session, lost, max, &len);
+        for (unsigned i = 0; i < len && r == 0; i++)
+            r = lose(txn, lane, session, release, reason, &lost[i]);
+        if (r == 0 && len < max) {
+            r = db_run(txn->db, SQL_SESSION_DROP, ARGS(ARG(session)));
+            return r < 0 ? r : 1;
+        }
+        most -= len;
+    }
+    return r;
+}
+
+/* ---- the sweep ---------------------------------------------------------- */
+
+struct found {
+    int64_t id;
+    unsigned lane;
+    char name[128];
+    char release[65];
+    const char *why; /* its lease is over; NULL: it is not */
+};
+
+static const char *
+why_over(const struct txn *txn, sqlite3_stmt *stmt)
+{
+    struct embedded *store = txn->store;
+
+    if (!slice_is(db_slice(stmt, 8), clock_boot_id()))
+        return "the machine was restarted while it ran";
+    if (sqlite3_column_int64(stmt, 9) <= txn->boot)
+        return "its worker was silent for longer than its lease";
+    if (!shared_is_alive(store->shared, store->lock_fd, store->seat,
+                         (unsigned)sqlite3_column_int(stmt, 6),
+                         (uint32_t)sqlite3_column_int64(stmt, 7)))
+        return "its worker process died";
+    return NULL;
+}
+
+/* The first session whose lease is over, of a queue in our settings. 1, 0. */
+static int
+find_over(struct txn *txn, struct found *found)
+{
+    sqlite3_stmt *stmt = db_start(txn->db, SQL_SESSION_LIST, NO_ARGS);
+    int r;
+
+    while ((r = db_step(txn->db, stmt)) == 1) {
+        found->id = sqlite3_column_int64(stmt, 0);
+        found->lane = (unsigned)sqlite3_column_int(stmt, 1);
+        found->why = why_over(txn, stmt);
+        if (found->why == NULL ||
+            embedded_lane_settings(txn->store, found->lane) == NULL)
+            continue;
+        db_text(stmt, 2, found->name, sizeof(found->name));
+        db_text(stmt, 3, found->release, sizeof(found->release));
+        break;
+    }
+    db_done(stmt);
+    return r;
+}
+
+int
+lease_sweep(struct txn *txn, unsigned most)
+{
+    struct found found;
+    char quoted[300];
+    int r = find_over(txn, &found);
+
+    if (r <= 0)
+        return r;
+    struct lane *lane = txn_lane(txn, found.lane);
+    if (lane == NULL)
+        return txn->db->err.code;
+    r = lease_end(txn, found.lane, found.id, found.release, found.why, most);
+    if (r == 1)
+        log_event(EVENT_LEASE_LOST, "queue=%s session=%lld worker=%s text=%s",
+                  lane->name, (long long)found.id,
+                  log_quote(slice_of(found.name), quoted, 140),
+                  log_quote(slice_of(found.why), quoted + 140, 160));
+    return r < 0 ? r : 1;
+}

@@ -1,0 +1,398 @@
+/* look.c - what the store says about a ticket, a queue, its workers. */
+#include "broker/embedded/look.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/embedded/record.h"
+#include "broker/embedded/schema.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/problem.h"
+
+#define TROUBLE_SHOWN 60000 /* ms; older trouble is over */
+
+/* Columns of RESPONSE_FIND. */
+enum {
+    R_SEQ,
+    R_STATE,
+    R_ATTEMPTS,
+    R_SUBMITTED,
+    R_STARTED,
+    R_ENDED,
+    R_REPLAYS,
+    R_REPLAYED_BY,
+    R_RELEASE,
+    R_REASON,
+    R_TICKET,
+};
+
+struct stored *
+look_stored(const struct ticket *ticket, enum ticket_state state, int format,
+            int64_t sum, struct slice message, bool *damaged)
+{
+    struct stored *stored = mem_new(struct stored);
+
+    *damaged = format != RECORD_FORMAT ||
+               record_sum(ticket, slice_of(""), message) != sum;
+    stored->state = *damaged ? TICKET_FAILED : state;
+    buf_init(&stored->bytes, message.len + 4096);
+    if (!*damaged) {
+        if (buf_add_slice(&stored->bytes, message) < 0)
+            abort(); /* of memory */
+        return stored;
+    }
+    log_ticket(EVENT_STORE_CORRUPT, ticket, NULL, 0,
+               "format=%d text=\"the stored response cannot be read\"", format);
+    problem_message(&stored->bytes, 500, "store-corrupt",
+                    "the stored response is damaged", ticket);
+    return stored;
+}
+
+/* ---- tickets ------------------------------------------------------------ */
+
+static enum ticket_state
+final_state(int number)
+{
+    return number >= 0 && number < TICKET_STATES ? (enum ticket_state)number
+                                                 : TICKET_FAILED;
+}
+
+static int
+look_message(struct embedded *store, struct lookup *lookup, unsigned lane,
+             int64_t end)
+{
+    struct db *db = &store->reader.db;
+    bool damaged = false;
+    sqlite3_stmt *stmt =
+        db_start_lane(db, lane, LANE_RESPONSE_MESSAGE, ARGS(ARG(end)));
+    int r = db_step(db, stmt);
+
+    if (r == 1)
+        lookup->stored =
+            look_stored(&lookup->ticket, lookup->status.state,
+                        sqlite3_column_int(stmt, 0),
+                        sqlite3_column_int64(stmt, 1), db_slice(stmt, 2),
+                        &damaged);
+    db_done(stmt);
+    if (!damaged)
+        return r;
+    stored_free(TAKE(lookup->stored));
+    return -EIO;
+}
+
+static int
+look_ended(struct embedded *store, struct lookup *lookup, unsigned lane,
+           int64_t end)
+{
+    struct db *db = &store->reader.db;
+    struct ticket_status *status = &lookup->status;
+    sqlite3_stmt *stmt =
+        db_start_lane(db, lane, LANE_RESPONSE_FIND, ARGS(ARG(end)));
+    int r = db_step(db, stmt);
+
+    if (r == 1) {
+        status->state = final_state(sqlite3_column_int(stmt, R_STATE));
+        status->attempts = (unsigned)sqlite3_column_int(stmt, R_ATTEMPTS);
+        status->submitted = sqlite3_column_int64(stmt, R_SUBMITTED);
+        status->started = sqlite3_column_int64(stmt, R_STARTED);
+        status->ended = sqlite3_column_int64(stmt, R_ENDED);
+        status->has_replays = db_ticket(stmt, R_REPLAYS, &status->replays);
+        status->has_replayed_by =
+            db_ticket(stmt, R_REPLAYED_BY, &status->replayed_by);
+        db_text(stmt, R_RELEASE, status->release, sizeof(status->release));
+        db_text(stmt, R_REASON, status->reason, sizeof(status->reason));
+    }
+    db_done(stmt);
+    return r == 1 && lookup->with_response
+               ? look_message(store, lookup, lane, end)
+               : r;
+}
+
+/* 1: it runs. */
+static int
+look_running(struct embedded *store, struct ticket_status *status,
+             int64_t place, const char *release)
+{
+    struct db *db = &store->reader.db;
+    sqlite3_stmt *stmt = db_start(db, SQL_RUNNING_FIND, ARGS(ARG(place)));
+    int r = db_step(db, stmt);
+
+    if (r == 1) {
+        status->state = TICKET_RUNNING;
+        status->attempts = (unsigned)sqlite3_column_int(stmt, 2);
+        status->started = sqlite3_column_int64(stmt, 4);
+        if (sqlite3_column_int(stmt, 5) != 0)
+            snprintf(status->reason, sizeof(status->reason), "being cancelled");
+        /* Attempts that run are of the queue's release (P6). */
+        snprintf(status->release, sizeof(status->release), "%s", release);
+    }
+    db_done(stmt);
+    return r;
+}
+
+/* How many stand before it; counts up to 10,000 returned ones, so that a look
+ * costs little however long the queue is. */
+static int
+look_position(struct embedded *store, struct ticket_status *status,
+              const struct lane *lane, int64_t place, bool is_again)
+{
+    struct db *db = &store->reader.db;
+    int64_t ahead = 0;
+    int r = 1;
+
+    if (is_again)
+        r = db_number(db, SQL_AGAIN_AHEAD, ARGS(ARG(lane->id), ARG(place)),
+                      &ahead);
+    else
+        ahead = lane->n.returned + PLACE_SEQ(place) - lane->n.head - 1;
+    /* Cancelled ones leave gaps; it is still not behind the last. */
+    if (ahead > lane->n.queued - 1 && !is_again)
+        ahead = lane->n.queued - 1;
+    status->position = ahead;
+    return r < 0 ? r : 0;
+}
+
+static int
+look_again(struct embedded *store, struct ticket_status *status, int64_t place)
+{
+    struct db *db = &store->reader.db;
+    sqlite3_stmt *stmt = db_start(db, SQL_AGAIN_FIND, ARGS(ARG(place)));
+    int r = db_step(db, stmt);
+
+    if (r == 1) {
+        status->attempts = (unsigned)sqlite3_column_int(stmt, 1);
+        status->started = sqlite3_column_int64(stmt, 3);
+        db_text(stmt, 4, status->release, sizeof(status->release));
+        db_text(stmt, 5, status->reason, sizeof(status->reason));
+    }
+    db_done(stmt);
+    return r;
+}
+
+static int
+look_queued(struct embedded *store, struct ticket_status *status,
+            const struct lane *lane, int64_t place)
+{
+    struct db *db = &store->reader.db;
+    sqlite3_stmt *stmt = db_start_lane(db, lane->id, LANE_REQUEST_TELL,
+                                       ARGS(ARG(PLACE_SEQ(place))));
+    int r = db_step(db, stmt);
+
+    if (r == 1) {
+        status->submitted = sqlite3_column_int64(stmt, 2);
+        status->has_replays = db_ticket(stmt, 7, &status->replays);
+    }
+    db_done(stmt);
+    if (r <= 0)
+        return r;
+    r = look_running(store, status, place, lane->release);
+    if (r != 0)
+        return r;
+    status->state = TICKET_QUEUED;
+    r = look_again(store, status, place);
+    if (r >= 0)
+        r = look_position(store, status, lane, place, r == 1);
+    return r < 0 ? r : 1;
+}
+
+void
+look_ticket(struct embedded *store, struct lookup *lookup)
+{
+    struct db *db = &store->reader.db;
+    struct lane lane = {0};
+
+    memset(&lookup->status, 0, sizeof(lookup->status));
+    lookup->status.position = -1;
+    lookup->stored = NULL;
+    sqlite3_stmt *stmt =
+        db_start(db, SQL_TICKET_FIND, ARGS(ARG_TICKET(&lookup->ticket)));
+    int r = db_step(db, stmt);
+    const int64_t place = r == 1 ? sqlite3_column_int64(stmt, 0) : 0;
+    const int64_t end = r == 1 ? sqlite3_column_int64(stmt, 1) : 0;
+    db_done(stmt);
+
+    if (r == 1)
+        r = lane_load(db, PLACE_LANE(place), &lane);
+    if (r == 1) {
+        snprintf(lookup->status.queue, sizeof(lookup->status.queue), "%s",
+                 lane.name);
+        r = end != 0 ? look_ended(store, lookup, lane.id, end)
+                     : look_queued(store, &lookup->status, &lane, place);
+    }
+    lookup->r = r == 1 ? 0 : r == 0 ? -ENOENT : -EIO;
+}
+
+/* ---- operators ---------------------------------------------------------- */
+
+/* When the oldest request that waits was submitted; 0: none waits. */
+static int
+look_oldest(struct db *db, const struct lane *lane, wall_ms *submitted)
+{
+    int64_t seqs[2] = {0, 0};
+    int64_t place = 0;
+    int r = db_number(db, SQL_AGAIN_FIRST,
+                      ARGS(ARG(PLACE(lane->id, 0)), ARG(PLACE(lane->id + 1, 0))),
+                      &place);
+
+    seqs[0] = r == 1 ? PLACE_SEQ(place) : 0;
+    sqlite3_stmt *stmt = db_start_lane(db, lane->id, LANE_REQUEST_OLDEST,
+                                       ARGS(ARG(lane->n.head)));
+    if (r >= 0)
+        r = db_step(db, stmt);
+    seqs[1] = r == 1 ? sqlite3_column_int64(stmt, 0) : 0;
+    db_done(stmt);
+    *submitted = 0;
+    for (int i = 0; i < 2 && r >= 0; i++) {
+        if (seqs[i] == 0)
+            continue;
+        stmt = db_start_lane(db, lane->id, LANE_REQUEST_CLOCK,
+                             ARGS(ARG(seqs[i])));
+        r = db_step(db, stmt);
+        const wall_ms at = r == 1 ? sqlite3_column_int64(stmt, 1) : 0;
+        if (at != 0 && (*submitted == 0 || at < *submitted))
+            *submitted = at;
+        db_done(stmt);
+    }
+    return r;
+}
+
+int
+look_queue(struct embedded *store, unsigned queue, struct queue_stats *stats)
+{
+    struct db *db = &store->reader.db;
+    struct lane lane = {0};
+    wall_ms oldest = 0;
+    const wall_ms now = shared_now(store->shared);
+    int r = lane_load(db, store->lane_ids[queue], &lane);
+
+    if (r == 1)
+        r = look_oldest(db, &lane, &oldest);
+    if (r < 0)
+        return r;
+    *stats = (struct queue_stats){
+        .epoch = lane.epoch,
+        .queued = (uint64_t)lane.n.queued,
+        .delayed = (uint64_t)lane.n.delayed,
+        .running = (uint64_t)lane.n.running,
+        .dead = (uint64_t)lane.n.dead,
+        .accepted = (uint64_t)lane.n.accepted,
+        .done = (uint64_t)lane.n.done,
+        .failed = (uint64_t)lane.n.failed,
+        .oldest = oldest != 0 && now > oldest ? now - oldest : 0,
+        .retained_bytes = (uint64_t)lane.n.retained,
+    };
+    snprintf(stats->release, sizeof(stats->release), "%s", lane.release);
+    if (now - lane.n.trouble_at < TROUBLE_SHOWN)
+        snprintf(stats->trouble, sizeof(stats->trouble), "%s", lane.n.trouble);
+    rate_minute(&store->shared->rates[lane.id], now, &stats->done_minute,
+                &stats->failed_minute);
+    return 0;
+}
+
+static int
+look_worker(struct embedded *store, sqlite3_stmt *stmt,
+            struct worker_info *worker)
+{
+    struct db *db = &store->reader.db;
+    struct lane lane = {0};
+    int64_t running = 0;
+
+    memset(worker, 0, sizeof(*worker));
+    worker->session = (uint64_t)sqlite3_column_int64(stmt, 0);
+    db_text(stmt, 2, worker->name, sizeof(worker->name));
+    db_text(stmt, 3, worker->release, sizeof(worker->release));
+    worker->concurrency = (unsigned)sqlite3_column_int(stmt, 4);
+    worker->pid = sqlite3_column_int(stmt, 5);
+    worker->lease_left = sqlite3_column_int64(stmt, 9) - clock_boot();
+    worker->since = sqlite3_column_int64(stmt, 10);
+    int r = lane_load(db, (unsigned)sqlite3_column_int(stmt, 1), &lane);
+    snprintf(worker->queue, sizeof(worker->queue), "%s", lane.name);
+    if (r >= 0)
+        r = db_number(db, SQL_RUNNING_COUNT,
+                      ARGS(ARG(worker->session)), &running);
+    worker->running = (unsigned)running;
+    return r < 0 ? r : 0;
+}
+
+int
+look_workers(struct embedded *store, struct worker_info **out, size_t *len)
+{
+    struct db *db = &store->reader.db;
+    sqlite3_stmt *stmt = db_start(db, SQL_SESSION_LIST, NO_ARGS);
+    struct worker_info *list = NULL;
+    size_t n = 0;
+    int r;
+
+    while ((r = db_step(db, stmt)) == 1) {
+        /* A session of another boot is over and not swept yet. */
+        if (!slice_is(db_slice(stmt, 8), clock_boot_id()))
+            continue;
+        list = mem_grow(list, n + 1, sizeof(*list));
+        r = look_worker(store, stmt, &list[n++]);
+        if (r < 0)
+            break;
+    }
+    db_done(stmt);
+    if (r < 0) {
+        free(list);
+        return r;
+    }
+    *out = list;
+    *len = n;
+    return 0;
+}
+
+static int
+look_dead_letter(struct db *db, const struct lane *lane, int64_t end,
+                 struct dead_letter *letter)
+{
+    sqlite3_stmt *stmt =
+        db_start_lane(db, lane->id, LANE_RESPONSE_FIND, ARGS(ARG(end)));
+    int r = db_step(db, stmt);
+
+    memset(letter, 0, sizeof(*letter));
+    if (r == 1) {
+        db_ticket(stmt, R_TICKET, &letter->ticket);
+        letter->ended = sqlite3_column_int64(stmt, R_ENDED);
+        letter->attempts = (unsigned)sqlite3_column_int(stmt, R_ATTEMPTS);
+        db_text(stmt, R_REASON, letter->reason, sizeof(letter->reason));
+        snprintf(letter->queue, sizeof(letter->queue), "%s", lane->name);
+    }
+    db_done(stmt);
+    return r;
+}
+
+int
+look_dead(struct embedded *store, unsigned queue, size_t max,
+          struct dead_letter **out, size_t *len)
+{
+    struct db *db = &store->reader.db;
+    struct lane lane = {0};
+    struct dead_letter *list = NULL;
+    size_t n = 0;
+    int r = lane_load(db, store->lane_ids[queue], &lane);
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *stmt = db_start(
+        db, SQL_DEAD_LIST,
+        ARGS(ARG(lane.id), ARG(0), ARG(max < INT64_MAX ? max : INT64_MAX)));
+    while ((r = db_step(db, stmt)) == 1) {
+        list = mem_grow(list, n + 1, sizeof(*list));
+        r = look_dead_letter(db, &lane, sqlite3_column_int64(stmt, 0),
+                             &list[n]);
+        if (r < 0)
+            break;
+        n += r == 1;
+    }
+    db_done(stmt);
+    if (r < 0) {
+        free(list);
+        return r;
+    }
+    *out = list;
+    *len = n;
+    return 0;
+}

@@ -1,0 +1,222 @@
+/* schema.c - the tables of cloakroom.db and their version. */
+#include "broker/embedded/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+#define TEXT_(x)  #x
+#define TEXT_OF(x) TEXT_(x)
+
+#define CHECK_LIMIT 2000 /* ms */
+
+static const char tables[] =
+    "CREATE TABLE queue(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " epoch INTEGER NOT NULL DEFAULT 1, state TEXT NOT NULL DEFAULT 'open',"
+    " release TEXT NOT NULL, accepting INTEGER NOT NULL DEFAULT 1,"
+    " paused_ms INTEGER NOT NULL DEFAULT 0,"
+    " paused_since INTEGER NOT NULL DEFAULT 0,"
+    " head INTEGER NOT NULL DEFAULT 0, tail INTEGER NOT NULL DEFAULT 0,"
+    " last_end INTEGER NOT NULL DEFAULT 0,"
+    " last_attempt INTEGER NOT NULL DEFAULT 0,"
+    " queued INTEGER NOT NULL DEFAULT 0, returned INTEGER NOT NULL DEFAULT 0,"
+    " delayed INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0,"
+    " dead INTEGER NOT NULL DEFAULT 0, accepted INTEGER NOT NULL DEFAULT 0,"
+    " done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,"
+    " retained INTEGER NOT NULL DEFAULT 0,"
+    " trouble TEXT NOT NULL DEFAULT '', trouble_at INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE ticket(ticket BLOB PRIMARY KEY, place INTEGER NOT NULL,"
+    " end INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE again(place INTEGER PRIMARY KEY, queue INTEGER NOT NULL,"
+    " due INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " put_backs INTEGER NOT NULL, started INTEGER NOT NULL,"
+    " release TEXT NOT NULL, reason TEXT NOT NULL);"
+    "CREATE INDEX again_due ON again(queue, due);"
+    "CREATE TABLE running(place INTEGER PRIMARY KEY, session INTEGER NOT NULL,"
+    " attempt INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " put_backs INTEGER NOT NULL, started INTEGER NOT NULL,"
+    " cancel INTEGER NOT NULL);"
+    "CREATE TABLE session(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " queue INTEGER NOT NULL, name TEXT NOT NULL, release TEXT NOT NULL,"
+    " concurrency INTEGER NOT NULL, pid INTEGER NOT NULL,"
+    " seat INTEGER NOT NULL, seat_turn INTEGER NOT NULL, boot TEXT NOT NULL,"
+    " lease INTEGER NOT NULL, since INTEGER NOT NULL);"
+    "CREATE TABLE dead(queue INTEGER NOT NULL, end INTEGER NOT NULL,"
+    " PRIMARY KEY(queue, end)) WITHOUT ROWID;"
+    "CREATE TABLE key(scope BLOB PRIMARY KEY, fingerprint BLOB NOT NULL,"
+    " ticket BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX key_expires ON key(expires);"
+    "PRAGMA application_id = " TEXT_OF(SCHEMA_APPLICATION) ";"
+    "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
+
+static const char queue_tables[] =
+    "CREATE TABLE request_%1$u(seq INTEGER PRIMARY KEY, ticket BLOB NOT NULL,"
+    " submitted INTEGER NOT NULL, clock INTEGER NOT NULL,"
+    " format INTEGER NOT NULL, flags INTEGER NOT NULL, sum INTEGER NOT NULL,"
+    " replays BLOB, origin BLOB NOT NULL, message BLOB NOT NULL);"
+    "CREATE TABLE response_%1$u(end INTEGER PRIMARY KEY, ticket BLOB NOT NULL,"
+    " seq INTEGER NOT NULL, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " submitted INTEGER NOT NULL, started INTEGER NOT NULL,"
+    " ended INTEGER NOT NULL, format INTEGER NOT NULL, sum INTEGER NOT NULL,"
+    " replays BLOB, replayed_by BLOB, bytes INTEGER NOT NULL,"
+    " release TEXT NOT NULL, reason TEXT NOT NULL, message BLOB NOT NULL);";
+
+static int
+pragma_number(struct db *db, const char *text, int64_t *number)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db->sqlite, text, -1, &stmt, NULL);
+    int r;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        *number = sqlite3_column_int64(stmt, 0);
+    r = rc == SQLITE_ROW ? 0 : db_failed(db, rc);
+    sqlite3_finalize(stmt);
+    return r;
+}
+
+/* Runs text in one transaction. */
+static int
+run_whole(struct db *db, const char *text)
+{
+    int r = db_run(db, SQL_BEGIN, NO_ARGS);
+
+    if (r == 0)
+        r = db_run_text(db, text);
+    if (r == 0)
+        r = db_run(db, SQL_COMMIT, NO_ARGS);
+    if (r < 0 && !sqlite3_get_autocommit(db->sqlite))
+        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
+static int
+make(struct db *db)
+{
+    /* Both settings of the file must come before its first page. */
+    int r = db_run_text(db, "PRAGMA page_size = 4096;"
+                            "PRAGMA auto_vacuum = INCREMENTAL;"
+                            "PRAGMA journal_mode = WAL;");
+
+    return r < 0 ? r : run_whole(db, tables);
+}
+
+static int
+check_version(int64_t application, int64_t version, struct error *err)
+{
+    if (application != SCHEMA_APPLICATION)
+        return error_set(err, -EINVAL,
+                         "cloakroom.db was not made by Cloakroom (application "
+                         "id %#llx); it was left alone: name another directory",
+                         (unsigned long long)application);
+    if (version > SCHEMA_VERSION)
+        return error_set(err, -EINVAL,
+                         "cloakroom.db has format %lld and this program knows "
+                         "formats up to %d; it was left alone: use the newer "
+                         "program again",
+                         (long long)version, SCHEMA_VERSION);
+    if (version < 1)
+        return error_set(err, -EINVAL, "cloakroom.db has no format version");
+    return 0;
+}
+
+int
+schema_open(struct db *db, bool create, struct error *err)
+{
+    int64_t application = 0;
+    int64_t version = 0;
+    int64_t objects = 0;
+    int r = pragma_number(db, "PRAGMA application_id", &application);
+
+    if (r == 0)
+        r = pragma_number(db, "PRAGMA user_version", &version);
+    if (r == 0)
+        r = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &objects);
+    if (r == 0 && application == 0 && version == 0 && objects == 0) {
+        if (!create)
+            return error_set(err, -ENOENT, "cloakroom.db is empty");
+        r = make(db);
+        return r < 0 ? error_set(err, r, "%s", db->err.text) : 0;
+    }
+    if (r < 0)
+        return error_set(err, r == -EUCLEAN ? -EIO : r, "%s%s", db->err.text,
+                         r == -EUCLEAN ? ": the file is damaged; restore it "
+                                         "from a backup or move it away"
+                                       : "");
+    return check_version(application, version, err);
+}
+
+int
+schema_queue(struct db *db, const char *name, const char *release, unsigned *id,
+             struct error *err)
+{
+    char text[sizeof(queue_tables) + 40];
+    int64_t number = 0;
+    int r = db_number(db, SQL_QUEUE_FIND, ARGS(ARG_STRING(name)), &number);
+
+    if (r == 0) {
+        r = db_run(db, SQL_BEGIN, NO_ARGS);
+        if (r == 0)
+            r = db_run(db, SQL_QUEUE_ADD,
+                       ARGS(ARG_STRING(name), ARG_STRING(release)));
+        number = sqlite3_last_insert_rowid(db->sqlite);
+        if (r == 0 && number >= LANES) {
+            db_run(db, SQL_ROLLBACK, NO_ARGS);
+            return error_set(err, -EINVAL,
+                             "queue %s: a store holds at most %d queues over "
+                             "its life; start on a new directory",
+                             name, LANES - 1);
+        }
+        snprintf(text, sizeof(text), queue_tables, (unsigned)number);
+        if (r == 0)
+            r = db_run_text(db, text);
+        if (r == 0)
+            r = db_run(db, SQL_COMMIT, NO_ARGS);
+        if (r < 0 && !sqlite3_get_autocommit(db->sqlite))
+            sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    }
+    if (r < 0)
+        return error_set(err, r == -EUCLEAN ? -EIO : r, "queue %s: %s", name,
+                         db->err.text);
+    *id = (unsigned)number;
+    return 0;
+}
+
+static int
+on_progress(void *opaque)
+{
+    const mono_ms *until = opaque;
+
+    return clock_mono() > *until;
+}
+
+int
+schema_check(struct db *db, struct error *err)
+{
+    mono_ms until = clock_mono() + CHECK_LIMIT;
+    sqlite3_stmt *stmt = NULL;
+    char found[300] = "";
+
+    sqlite3_progress_handler(db->sqlite, 10000, on_progress, &until);
+    int rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA quick_check(1)", -1, &stmt,
+                                NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        db_text(stmt, 0, found, sizeof(found));
+    int r = rc == SQLITE_ROW || rc == SQLITE_INTERRUPT ? 0 : db_failed(db, rc);
+    sqlite3_finalize(stmt);
+    sqlite3_progress_handler(db->sqlite, 0, NULL, NULL);
+
+    if (r < 0)
+        snprintf(found, sizeof(found), "%.290s", db->err.text);
+    if (found[0] != '\0' && strcmp(found, "ok") != 0)
+        return error_set(err, -EIO,
+                         "cloakroom.db is damaged: %s; it was left alone: "
+                         "restore it from a backup or move it away",
+                         found);
+    return 0;
+}

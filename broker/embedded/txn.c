@@ -1,0 +1,225 @@
+/* txn.c - one write transaction and the queues that it touches. */
+#include "broker/embedded/txn.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/embedded/directory.h"
+#include "broker/embedded/embedded_priv.h"
+#include "broker/embedded/vfs.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+/* ---- the write lock ----------------------------------------------------- */
+
+void
+txn_lock(struct embedded *store)
+{
+    atomic_store(&store->writer.waiting_since, clock_mono());
+    int r = directory_lock(store->lock_fd);
+    atomic_store(&store->writer.waiting_since, 0);
+    if (r < 0)
+        embedded_break(store, "the write lock cannot be taken");
+    atomic_fetch_add(&store->shared->holds, 1);
+    store->writer.holds++;
+    atomic_store(&store->shared->holder, (int32_t)store->seat);
+    embedded_check_broken(store);
+}
+
+void
+txn_unlock(struct embedded *store)
+{
+    atomic_store(&store->shared->holder, -1);
+    directory_unlock(store->lock_fd);
+}
+
+/* ---- queues ------------------------------------------------------------- */
+
+int
+lane_load(struct db *db, unsigned id, struct lane *lane)
+{
+    sqlite3_stmt *stmt = db_start(db, SQL_QUEUE_LOAD, ARGS(ARG(id)));
+    int r = db_step(db, stmt);
+
+    if (r == 1) {
+        int64_t *const numbers[] = {
+            &lane->n.head,    &lane->n.tail,     &lane->n.last_end,
+            &lane->n.last_attempt, &lane->n.queued, &lane->n.returned,
+            &lane->n.delayed, &lane->n.running,  &lane->n.dead,
+            &lane->n.accepted, &lane->n.done,    &lane->n.failed,
+            &lane->n.retained,
+        };
+        lane->id = id;
+        db_text(stmt, 0, lane->name, sizeof(lane->name));
+        lane->epoch = (uint64_t)sqlite3_column_int64(stmt, 1);
+        lane->is_open = slice_is(db_slice(stmt, 2), "open");
+        db_text(stmt, 3, lane->release, sizeof(lane->release));
+        lane->paused_ms = sqlite3_column_int64(stmt, 4);
+        for (int i = 0; i < (int)ARRAY_LEN(numbers); i++)
+            *numbers[i] = sqlite3_column_int64(stmt, 5 + i);
+        db_text(stmt, 18, lane->n.trouble, sizeof(lane->n.trouble));
+        lane->n.trouble_at = sqlite3_column_int64(stmt, 19);
+    }
+    db_done(stmt);
+    return r;
+}
+
+struct lane *
+txn_lane(struct txn *txn, unsigned id)
+{
+    struct writer *writer = &txn->store->writer;
+
+    if (id == 0 || id >= LANES) {
+        error_set(&txn->db->err, -EUCLEAN, "cloakroom.db names queue %u", id);
+        return NULL;
+    }
+    if (writer->lanes[id] == NULL) {
+        writer->lanes[id] = mem_new(struct lane);
+        writer->lanes[id]->settings = embedded_lane_settings(txn->store, id);
+    }
+    struct lane *lane = writer->lanes[id];
+    if (lane->loaded)
+        return lane;
+    int r = lane_load(txn->db, id, lane);
+    if (r == 0)
+        error_set(&txn->db->err, -EUCLEAN, "cloakroom.db lost queue %u", id);
+    if (r != 1)
+        return NULL;
+    lane->was = lane->n;
+    lane->loaded = true;
+    lane->got_work = false;
+    lane->new_done = lane->new_failed = 0;
+    lane->next = txn->lanes;
+    txn->lanes = lane;
+    return lane;
+}
+
+wall_ms
+lane_clock(const struct txn *txn, const struct lane *lane)
+{
+    return txn->now - lane->paused_ms;
+}
+
+static int
+save_lane(struct txn *txn, const struct lane *lane)
+{
+    if (memcmp(&lane->n, &lane->was, sizeof(lane->n)) == 0)
+        return 0;
+    return db_run(txn->db, SQL_QUEUE_SAVE,
+                  ARGS(ARG(lane->id), ARG(lane->n.head), ARG(lane->n.tail),
+                       ARG(lane->n.last_end), ARG(lane->n.last_attempt),
+                       ARG(lane->n.queued), ARG(lane->n.returned),
+                       ARG(lane->n.delayed), ARG(lane->n.running), ARG(lane->n.dead),
+                       ARG(lane->n.accepted), ARG(lane->n.done), ARG(lane->n.failed),
+                       ARG(lane->n.retained), ARG_STRING(lane->n.trouble),
+                       ARG(lane->n.trouble_at)));
+}
+
+/* ---- transactions ------------------------------------------------------- */
+
+int
+txn_sort_failure(struct embedded *store, int r)
+{
+    if (r == -ENOSPC || r == -ENOTCONN)
+        return r;
+    if (r == -EUCLEAN)
+        log_event(EVENT_STORE_CORRUPT, "directory=%s", store->directory);
+    embedded_break(store, store->writer.db.err.text);
+}
+
+static void
+forget_lanes(struct txn *txn)
+{
+    for (struct lane *lane = txn->lanes; lane != NULL; lane = lane->next)
+        lane->loaded = false;
+    txn->lanes = NULL;
+}
+
+int
+txn_begin(struct txn *txn, struct embedded *store)
+{
+    memset(txn, 0, sizeof(*txn));
+    txn->store = store;
+    txn->db = &store->writer.db;
+    txn_lock(store);
+    txn->now = shared_now(store->shared);
+    txn->boot = clock_boot();
+    int r = FAULT("store.begin") ? -ENOSPC : db_run(txn->db, SQL_BEGIN, NO_ARGS);
+    if (r < 0) {
+        r = txn_sort_failure(txn->store, r);
+        txn_unlock(store);
+    }
+    return r;
+}
+
+/* Under the write lock still. */
+static void
+publish(struct txn *txn)
+{
+    struct shared *shared = txn->store->shared;
+
+    for (struct lane *lane = txn->lanes; lane != NULL; lane = lane->next) {
+        if (lane->new_done + lane->new_failed == 0)
+            continue;
+        atomic_store(&shared->ended[lane->id], lane->n.last_end);
+        rate_add(&shared->rates[lane->id], txn->now, lane->new_done,
+                 lane->new_failed);
+    }
+}
+
+/* Without the lock, so that who is woken need not wait for it. */
+static void
+ring_others(struct txn *txn)
+{
+    bool responses = false;
+
+    for (struct lane *lane = txn->lanes; lane != NULL; lane = lane->next) {
+        responses |= lane->new_done + lane->new_failed > 0;
+        if (lane->got_work)
+            shared_ring_work(txn->store->shared, lane->id);
+    }
+    if (responses)
+        shared_ring_responses(txn->store->shared);
+}
+
+int
+txn_fail(struct txn *txn, int r)
+{
+    r = txn_sort_failure(txn->store, r);
+    /* SQLite may have rolled back by itself. */
+    if (!sqlite3_get_autocommit(txn->db->sqlite) &&
+        db_run(txn->db, SQL_ROLLBACK, NO_ARGS) < 0)
+        embedded_break(txn->store, txn->db->err.text);
+    forget_lanes(txn);
+    txn_unlock(txn->store);
+    return r;
+}
+
+int
+txn_commit(struct txn *txn)
+{
+    int r = 0;
+
+    for (struct lane *lane = txn->lanes; lane != NULL && r == 0;
+         lane = lane->next)
+        r = save_lane(txn, lane);
+    if (r == 0 && FAULT("store.commit"))
+        kill(getpid(), SIGKILL);
+    vfs_set_lazy(txn->db->sqlite, txn->lazy);
+    if (r == 0)
+        r = db_run(txn->db, SQL_COMMIT, NO_ARGS);
+    vfs_set_lazy(txn->db->sqlite, false);
+    if (r < 0)
+        return txn_fail(txn, r);
+    if (FAULT("store.committed"))
+        kill(getpid(), SIGKILL);
+    publish(txn);
+    txn_unlock(txn->store);
+    ring_others(txn);
+    forget_lanes(txn);
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* show.h - tickets and responses, for people and for scripts.
+ *
+ * Threads: any.
+ */
+#ifndef CLI_SHOW_H
+#define CLI_SHOW_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "cli/ask.h"
+#include "cli/cli.h"
+
+/* "350ms", "12s", "3m12s", "2h05m", "4d03h"; below 0 is shown as 0. */
+#define SHOW_SPAN_SIZE 24
+const char *show_span(span_ms span, char text[SHOW_SPAN_SIZE]);
+
+/* A time as RFC 3339 into a JSON object; nothing where t is 0. */
+void show_json_time(json_t *object, const char *key, wall_ms t);
+/* Prints it, and lets it go. 0, or -EIO when stdout is not to be written. */
+int show_json(json_t *object);
+
+/* The ticket's status document, as the ingress gives it. The caller's. */
+json_t *show_ticket_json(const struct ticket *ticket,
+                         const struct ticket_status *status);
+/* The same as lines. */
+void show_ticket(const struct ticket *ticket,
+                 const struct ticket_status *status);
+
+/* Waits for the ticket's response and prints it: its body as it is, or with
+ * json the ticket with status, fields and body (body_base64 where it is no
+ * UTF-8). limit below 0: as long as it takes. What is missing is told on
+ * stderr. The exit code: by the response's status, or why there is none. */
+int show_response(const struct command *command, struct ask *ask,
+                  const struct ticket *ticket, span_ms limit, bool json);
+
+#endif

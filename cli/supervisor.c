@@ -1,0 +1,493 @@
+/* supervisor.c - the loop over signals, children and their times. */
+#include "cli/supervisor.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/orphans.h"
+#include "cli/restart.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define WORDS_MAX    12
+#define READY_FD     3
+/* An orphaned spawner ends its handlers by itself and cleans up after them. */
+#define ORPHAN_GRACE 1000 /* ms */
+
+struct child {
+    char *name;
+    char *program;
+    char *argv[WORDS_MAX];
+    unsigned step;
+    span_ms patience;
+    unsigned first_starts;
+    bool ready;         /* it said so, in some life */
+    bool asked, killed; /* SIGTERM, SIGKILL was sent in this life */
+    unsigned starts;
+    pid_t pid;       /* 0: not running */
+    int ready_fd;    /* our end; -1: none */
+    mono_ms since;   /* of this life */
+    mono_ms due;     /* when it is started again, while pid is 0 */
+    mono_ms kill_at; /* once asked */
+    struct restart restart;
+};
+
+struct supervisor {
+    struct child *children;
+    size_t len;
+    int signals;  /* signalfd */
+    sigset_t old; /* the mask before us */
+    bool stopping;
+    bool told_ready;
+    int end;            /* the exit code to be */
+    mono_ms orphans_at; /* when orphans are killed; 0: there are none */
+    void (*on_ready)(void *opaque);
+    void *opaque;
+};
+
+/* ---- made and taken apart ------------------------------------------------ */
+
+int
+supervisor_new(struct supervisor **out, struct error *err)
+{
+    struct supervisor *supervisor = mem_new(struct supervisor);
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &supervisor->old);
+    supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (supervisor->signals < 0) {
+        supervisor_free(supervisor);
+        return error_system(err, -errno, "signalfd");
+    }
+    orphans_adopt();
+    *out = supervisor;
+    return 0;
+}
+
+void
+supervisor_free(struct supervisor *supervisor)
+{
+    if (supervisor == NULL)
+        return;
+    for (size_t i = 0; i < supervisor->len; i++) {
+        struct child *child = &supervisor->children[i];
+        assert(child->pid == 0);
+        for (char **word = child->argv; *word != NULL; word++)
+            free(*word);
+        free(child->program);
+        free(child->name);
+    }
+    if (supervisor->signals >= 0)
+        close(supervisor->signals);
+    sigprocmask(SIG_SETMASK, &supervisor->old, NULL);
+    free(supervisor->children);
+    free(supervisor);
+}
+
+void
+supervisor_add(struct supervisor *supervisor, const char *program,
+               const struct child_options *options)
+{
+    struct child *child;
+    size_t word = 0;
+
+    supervisor->children =
+        mem_grow(supervisor->children, supervisor->len + 1, sizeof(*child));
+    child = &supervisor->children[supervisor->len++];
+    *child = (struct child){
+        .name = mem_strdup(options->name),
+        .program = mem_strdup(program),
+        .step = options->step,
+        .patience = options->patience,
+        .first_starts = options->first_starts,
+        .ready_fd = -1,
+    };
+    child->argv[word++] = mem_strdup("cloakroom");
+    for (size_t i = 0; options->words[i] != NULL; i++)
+        child->argv[word++] = mem_strdup(options->words[i]);
+    child->argv[word++] = mem_strdup("--up");
+    child->argv[word++] = mem_printf("%d", getpid());
+    if (options->first_starts > 0) {
+        child->argv[word++] = mem_strdup("--ready");
+        child->argv[word++] = mem_printf("%d", READY_FD);
+    }
+    assert(word < WORDS_MAX);
+}
+
+/* ---- starting ------------------------------------------------------------ */
+
+/* A process group of its own, so that the terminal's ^C comes to us alone and
+ * the stop keeps its order; the signals as they were before us. */
+static int
+spawn(struct child *child, const sigset_t *mask, int ready_fd)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all;
+    int r;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null",
+                                     O_RDONLY, 0);
+    if (ready_fd >= 0)
+        posix_spawn_file_actions_adddup2(&actions, ready_fd, READY_FD);
+    sigfillset(&all);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigmask(&attributes, mask);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETPGROUP);
+    r = posix_spawn(&child->pid, child->program, &actions, &attributes,
+                    child->argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (r != 0)
+        child->pid = 0;
+    return -r;
+}
+
+static void
+log_start(const struct child *child)
+{
+    if (child->starts > 1)
+        log_event(EVENT_CHILD_RESTART, "child=\"%s\" child_pid=%d after=%lldms",
+                  child->name, child->pid, (long long)child->restart.last);
+}
+
+static void
+start_child(struct supervisor *supervisor, struct child *child)
+{
+    int ends[2] = {-1, -1};
+    int r = 0;
+
+    child->asked = child->killed = false;
+    child->starts++;
+    child->since = clock_mono();
+    if (child->first_starts > 0 && pipe2(ends, O_CLOEXEC) < 0)
+        r = -errno;
+    if (r == 0)
+        r = spawn(child, &supervisor->old, ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (r == 0) {
+        child->ready_fd = ends[0];
+        log_start(child);
+        return;
+    }
+    if (ends[0] >= 0)
+        close(ends[0]);
+    child->due = child->since + restart_after(&child->restart, 0);
+    log_event(EVENT_FAILED, "child=\"%s\" text=\"cannot be started: %s\"",
+              child->name, strerror(-r));
+}
+
+static void
+start_due(struct supervisor *supervisor)
+{
+    const mono_ms now = clock_mono();
+
+    for (size_t i = 0; i < supervisor->len && !supervisor->stopping; i++) {
+        struct child *child = &supervisor->children[i];
+        if (child->pid == 0 && child->due <= now)
+            start_child(supervisor, child);
+    }
+}
+
+/* ---- stopping ------------------------------------------------------------ */
+
+static void
+stop_all(struct supervisor *supervisor, int end)
+{
+    if (supervisor->stopping)
+        return;
+    supervisor->stopping = true;
+    supervisor->end = end;
+}
+
+static void
+kill_child(struct child *child)
+{
+    if (child->pid == 0 || child->killed)
+        return;
+    log_event(EVENT_NOTE,
+              "child=\"%s\" child_pid=%d text=\"killed: it did not "
+              "end in time\"",
+              child->name, child->pid);
+    kill(child->pid, SIGKILL);
+    child->killed = true;
+}
+
+/* I1: asks those of the first step that has any left. */
+static void
+stop_step(struct supervisor *supervisor)
+{
+    const mono_ms now = clock_mono();
+    unsigned step = ~0U;
+
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct child *child = &supervisor->children[i];
+        if (child->pid != 0 && child->step < step)
+            step = child->step;
+    }
+    for (size_t i = 0; i < supervisor->len; i++) {
+        struct child *child = &supervisor->children[i];
+        if (child->pid == 0 || child->step != step)
+            continue;
+        if (!child->asked) {
+            kill(child->pid, SIGTERM);
+            child->asked = true;
+            child->kill_at = now + child->patience;
+        } else if (child->kill_at <= now) {
+            kill_child(child);
+        }
+    }
+}
+
+static void
+on_stop_signal(struct supervisor *supervisor, int signal)
+{
+    if (!supervisor->stopping) {
+        log_event(EVENT_STOPPING,
+                  "signal=%s text=\"in order; a second one kills\"",
+                  sigabbrev_np(signal));
+        stop_all(supervisor, END_OK);
+        return;
+    }
+    for (size_t i = 0; i < supervisor->len; i++)
+        kill_child(&supervisor->children[i]);
+}
+
+/* ---- ends ---------------------------------------------------------------- */
+
+static const char *
+describe_end(int status, char *text, size_t room)
+{
+    if (WIFSIGNALED(status))
+        snprintf(text, room, "killed by signal %d (%s)%s", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)),
+                 WCOREDUMP(status) ? ", core dumped" : "");
+    else
+        snprintf(text, room, "exit code %d", WEXITSTATUS(status));
+    return text;
+}
+
+/* Would it end the same way again? Then its exit code is ours. */
+static bool
+is_beyond_help(const struct child *child, int status)
+{
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
+        return false;
+    return WEXITSTATUS(status) == END_STORE ||
+           WEXITSTATUS(status) == END_CONFIG ||
+           (!child->ready && child->starts == child->first_starts);
+}
+
+static void
+close_ready(struct child *child)
+{
+    if (child->ready_fd >= 0)
+        close(child->ready_fd);
+    child->ready_fd = -1;
+}
+
+static void
+on_child_end(struct supervisor *supervisor, struct child *child, int status)
+{
+    const span_ms lived = clock_mono() - child->since;
+    const pid_t pid = child->pid;
+    char how[100];
+
+    child->pid = 0;
+    close_ready(child);
+    if (!child->asked || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        log_event(EVENT_CHILD_EXIT,
+                  "child=\"%s\" child_pid=%d lived=%lldms text=\"%s\"",
+                  child->name, pid, (long long)lived,
+                  describe_end(status, how, sizeof(how)));
+    if (is_beyond_help(child, status))
+        stop_all(supervisor, WEXITSTATUS(status));
+    child->due = clock_mono() + restart_after(&child->restart, lived);
+}
+
+static bool
+is_child(void *opaque, pid_t pid)
+{
+    const struct supervisor *supervisor = opaque;
+
+    for (size_t i = 0; i < supervisor->len; i++) {
+        if (supervisor->children[i].pid == pid)
+            return true;
+    }
+    return false;
+}
+
+static void
+reap(struct supervisor *supervisor)
+{
+    pid_t pid;
+    int status;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (size_t i = 0; i < supervisor->len; i++) {
+            if (supervisor->children[i].pid == pid)
+                on_child_end(supervisor, &supervisor->children[i], status);
+        }
+    }
+    if (orphans_signal(0, is_child, supervisor) == 0)
+        supervisor->orphans_at = 0;
+    else if (supervisor->orphans_at == 0)
+        supervisor->orphans_at = clock_mono() + ORPHAN_GRACE;
+}
+
+static void
+kill_orphans(struct supervisor *supervisor)
+{
+    if (supervisor->orphans_at == 0 || supervisor->orphans_at > clock_mono())
+        return;
+    unsigned found = orphans_signal(SIGKILL, is_child, supervisor);
+    if (found > 0)
+        log_event(EVENT_STRAY, "count=%u text=\"killed: their parent died\"",
+                  found);
+    supervisor->orphans_at = 0; /* the SIGCHLD of each looks for more */
+}
+
+/* ---- the loop ------------------------------------------------------------ */
+
+static void
+read_signals(struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+
+    while (read(supervisor->signals, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            reap(supervisor);
+        else
+            on_stop_signal(supervisor, (int)info.ssi_signo);
+    }
+}
+
+static void
+read_ready(struct supervisor *supervisor, struct child *child)
+{
+    char byte;
+    bool all = true;
+
+    /* The end of the file without a byte: it ended; SIGCHLD tells the rest. */
+    if (read(child->ready_fd, &byte, 1) == 1)
+        child->ready = true;
+    close_ready(child);
+    for (size_t i = 0; i < supervisor->len; i++) {
+        if (supervisor->children[i].first_starts > 0 &&
+            !supervisor->children[i].ready)
+            all = false;
+    }
+    if (all && !supervisor->told_ready && !supervisor->stopping) {
+        supervisor->told_ready = true;
+        supervisor->on_ready(supervisor->opaque);
+    }
+}
+
+static int
+least_wait(int timeout, mono_ms due, mono_ms now)
+{
+    const span_ms wait = due > now ? due - now : 0;
+
+    return timeout < 0 || wait < timeout ? (int)wait : timeout;
+}
+
+/* How long nothing is to be done, for poll; -1: until something comes. */
+static int
+next_timeout(const struct supervisor *supervisor)
+{
+    const mono_ms now = clock_mono();
+    int timeout = -1;
+
+    for (size_t i = 0; i < supervisor->len; i++) {
+        const struct child *child = &supervisor->children[i];
+        if (child->pid == 0 && !supervisor->stopping)
+            timeout = least_wait(timeout, child->due, now);
+        else if (child->pid != 0 && child->asked && !child->killed)
+            timeout = least_wait(timeout, child->kill_at, now);
+    }
+    if (supervisor->orphans_at != 0)
+        timeout = least_wait(timeout, supervisor->orphans_at, now);
+    return timeout;
+}
+
+static void
+wait_events(struct supervisor *supervisor)
+{
+    /* One for the signals and one for each child that is to say it is up. */
+    struct pollfd fds[2] = {{.fd = supervisor->signals, .events = POLLIN},
+                            {.fd = -1, .events = POLLIN}};
+    struct child *starting = NULL;
+
+    for (size_t i = 0; i < supervisor->len && starting == NULL; i++) {
+        if (supervisor->children[i].ready_fd >= 0)
+            starting = &supervisor->children[i];
+    }
+    if (starting != NULL)
+        fds[1].fd = starting->ready_fd;
+    poll(fds, 2, next_timeout(supervisor));
+    if (starting != NULL && fds[1].revents != 0)
+        read_ready(supervisor, starting);
+    if (fds[0].revents != 0)
+        read_signals(supervisor);
+}
+
+static bool
+is_over(const struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->len; i++) {
+        if (supervisor->children[i].pid != 0)
+            return false;
+    }
+    return supervisor->stopping;
+}
+
+/* I2. Kills level by level: the death of one brings its children to us. */
+static void
+end_orphans(struct supervisor *supervisor)
+{
+    pid_t pid;
+
+    do {
+        orphans_signal(SIGKILL, is_child, supervisor);
+        pid = waitpid(-1, NULL, 0);
+    } while (pid > 0 || errno == EINTR);
+}
+
+int
+supervisor_run(struct supervisor *supervisor, void (*on_ready)(void *opaque),
+               void *opaque)
+{
+    supervisor->on_ready = on_ready;
+    supervisor->opaque = opaque;
+    while (!is_over(supervisor)) {
+        if (supervisor->stopping)
+            stop_step(supervisor);
+        else
+            start_due(supervisor);
+        kill_orphans(supervisor);
+        wait_events(supervisor);
+    }
+    end_orphans(supervisor);
+    return supervisor->end;
+}

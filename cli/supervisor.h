@@ -1,0 +1,57 @@
+/* supervisor.h - starts, watches and stops the processes of `up`.
+ *
+ *               spawn               ended by itself
+ *     WAITING ---------> RUNNING ---------------------> WAITING (backoff)
+ *                         |
+ *                         | a signal, or a child that no restart can help
+ *                         v
+ *                      STOPPING: SIGTERM, in the order of the steps; SIGKILL
+ *                                when its patience is over or asked twice
+ *
+ * A restart helps no child that ended with 74 (the store is broken) or 78 (the
+ * configuration is wrong), nor one that never came up in so many starts:
+ * then all are stopped, and its exit code is ours.
+ *
+ * I1: a child of a later step gets its SIGTERM after all of the earlier steps
+ * have ended. I2: supervisor_run returns with no child left, adopted ones
+ * included.
+ *
+ * Threads: the owner, which has no others.
+ */
+#ifndef CLI_SUPERVISOR_H
+#define CLI_SUPERVISOR_H
+
+#include <stdbool.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/own.h"
+
+struct supervisor;
+
+struct child_options {
+    const char *name;     /* for the log: "worker hits" */
+    unsigned step;        /* when it is stopped: 0 first */
+    span_ms patience;     /* from SIGTERM to SIGKILL */
+    const char *words[6]; /* the command line, NULL-ended: "worker", ... */
+    /* Not 0: it says on --ready FD when it is up; having ended so many times
+     * before that, it is beyond help. */
+    unsigned first_starts;
+};
+
+/* Blocks the signals that it takes (SIGINT, SIGTERM, SIGHUP, SIGCHLD); call it
+ * before threads are made. */
+int supervisor_new(struct supervisor **out, struct error *err);
+void supervisor_free(struct supervisor *supervisor);
+OWNED_DEFINE(supervisor)
+
+/* program: what is executed. Copies what it is given. */
+void supervisor_add(struct supervisor *supervisor, const char *program,
+                    const struct child_options *options);
+
+/* Runs until told to stop or until a child ends beyond help. Says on_ready
+ * once, when all that tell have told. The exit code. */
+int supervisor_run(struct supervisor *supervisor,
+                   void (*on_ready)(void *opaque), void *opaque);
+
+#endif

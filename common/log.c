@@ -1,0 +1,182 @@
+/* log.c - one line per event that matters, as key=value on stderr. */
+#include "common/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+#define LINE_MAX_BYTES 4000 /* below PIPE_BUF: lines of processes do not mix   \
+                             */
+
+static const struct {
+    const char *word;
+    enum log_level level;
+} events[EVENTS] = {
+#define EVENT(name, word, level, text) [EVENT_##name] = {word, level},
+#include "common/events.def"
+#undef EVENT
+};
+
+static const char *const level_words[LOG_LEVELS] = {"error", "warning", "info",
+                                                    "debug"};
+
+static const char *process_word = "cloakroom";
+static enum log_level level_max = LOG_INFO;
+static atomic_uint dropped;
+
+void
+log_init(const char *process, enum log_level level)
+{
+    struct stat st;
+
+    process_word = process;
+    level_max = level;
+    if (fstat(STDERR_FILENO, &st) == 0 && S_ISFIFO(st.st_mode)) {
+        int flags = fcntl(STDERR_FILENO, F_GETFL);
+        fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+    }
+}
+
+bool
+log_is_on(enum log_level level)
+{
+    return level <= level_max;
+}
+
+/* Appends to a line of fixed room; what does not fit is cut. */
+struct line {
+    char text[LINE_MAX_BYTES];
+    size_t len;
+};
+
+__attribute__((format(printf, 2, 0))) static void
+line_vadd(struct line *line, const char *format, va_list args)
+{
+    size_t room = sizeof(line->text) - 1 - line->len; /* keeps the newline's */
+    int n = vsnprintf(line->text + line->len, room, format, args);
+
+    if (n > 0)
+        line->len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+line_add(struct line *line, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    line_vadd(line, format, args);
+    va_end(args);
+}
+
+static void
+line_start(struct line *line, enum log_event event)
+{
+    char now[CLOCK_TEXT_SIZE];
+
+    line->len = 0;
+    clock_format(clock_wall(), now);
+    line_add(line, "time=%s level=%s event=%s process=%s pid=%d", now,
+             level_words[events[event].level], events[event].word, process_word,
+             (int)getpid());
+}
+
+/* Writes the line; says whether it was taken. */
+static bool
+line_write(struct line *line)
+{
+    ssize_t n;
+
+    for (size_t i = 0; i < line->len; i++)
+        if (line->text[i] == '\n' || line->text[i] == '\r')
+            line->text[i] = ' ';
+    line->text[line->len++] = '\n';
+    do
+        n = write(STDERR_FILENO, line->text, line->len);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)line->len;
+}
+
+static void
+line_end(struct line *line)
+{
+    if (!line_write(line)) {
+        atomic_fetch_add(&dropped, 1);
+        return;
+    }
+    unsigned lost = atomic_exchange(&dropped, 0);
+    if (lost == 0)
+        return;
+    line_start(line, EVENT_DROPPED);
+    line_add(line, " lines=%u", lost);
+    if (!line_write(line))
+        atomic_fetch_add(&dropped, lost);
+}
+
+void
+log_event(enum log_event event, const char *format, ...)
+{
+    struct line line;
+    va_list args;
+
+    if (!log_is_on(events[event].level))
+        return;
+    line_start(&line, event);
+    line_add(&line, " ");
+    va_start(args, format);
+    line_vadd(&line, format, args);
+    va_end(args);
+    line_end(&line);
+}
+
+void
+log_ticket(enum log_event event, const struct ticket *ticket, const char *queue,
+           unsigned attempt, const char *format, ...)
+{
+    char text[TICKET_TEXT + 1];
+    struct line line;
+    va_list args;
+
+    if (!log_is_on(events[event].level))
+        return;
+    line_start(&line, event);
+    ticket_format(ticket, text);
+    line_add(&line, " ticket=%s", text);
+    if (queue != NULL)
+        line_add(&line, " queue=%s", queue);
+    if (attempt > 0)
+        line_add(&line, " attempt=%u", attempt);
+    line_add(&line, " ");
+    va_start(args, format);
+    line_vadd(&line, format, args);
+    va_end(args);
+    line_end(&line);
+}
+
+const char *
+log_quote(struct slice text, char *quoted, size_t room)
+{
+    size_t at = 0;
+
+    assert(room >= 3);
+    quoted[at++] = '"';
+    for (size_t i = 0; i < text.len && at + 6 <= room; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if (c < 0x20 || c == 0x7f)
+            at += (size_t)snprintf(quoted + at, 5, "\\x%02x", c);
+        else if (c == '"' || c == '\\')
+            at += (size_t)snprintf(quoted + at, 3, "\\%c", c);
+        else
+            quoted[at++] = (char)c;
+    }
+    quoted[at++] = '"';
+    quoted[at] = '\0';
+    return quoted;
+}

@@ -1,0 +1,189 @@
+/* settings.c - the configuration file from its path to a struct settings. */
+#include "common/settings.h"
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "common/settings_priv.h"
+
+/* ---- loading ------------------------------------------------------------- */
+
+static char *
+absolute(const char *path)
+{
+    char *here = getcwd(NULL, 0);
+    char *result = path_from_file(here == NULL ? "/" : here, path);
+
+    free(here);
+    return result;
+}
+
+static void
+read_root(struct reader *reader, const struct node *root)
+{
+    const struct place place = {.node = root, .line = 1, .column = 1};
+
+    if (root == NULL || (root->type == NODE_TEXT && root->is_null))
+        complain(reader, &place,
+                 "the file is empty; `cloakroom check --defaults` prints one "
+                 "to begin with");
+    else if (root->type != NODE_MAP)
+        complain(reader, &place,
+                 "the file is no map; write `queues:` and `routes:` at the "
+                 "start of a line");
+    else
+        section_read(reader, &place, SECTION_FILE, reader->settings);
+}
+
+/* Null when there is a complaint. */
+static struct settings *
+load(const char *path, struct complaints *complaints)
+{
+    OWNED(settings) settings = mem_new(struct settings);
+    struct yaml *yaml = yaml_read(path, complaints);
+    char *folder = mem_strdup(path);
+    struct reader reader = {.settings = settings,
+                            .folder = dirname(folder),
+                            .complaints = complaints};
+
+    settings->path = mem_strdup(path);
+    if (yaml != NULL)
+        read_root(&reader, yaml->root);
+    free(folder);
+    yaml_free(yaml);
+    return complaints->len == 0 ? TAKE(settings) : NULL;
+}
+
+struct settings *
+settings_load(const char *path, FILE *errors)
+{
+    struct complaints complaints = {.len = 0};
+    char *file = absolute(path);
+    struct settings *settings = load(file, &complaints);
+
+    complaints_print(&complaints, file, errors);
+    complaints_fini(&complaints);
+    free(file);
+    return settings;
+}
+
+/* ---- freeing ------------------------------------------------------------- */
+
+static void
+free_texts(char **texts)
+{
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+static void
+free_pairs(struct pair *pairs, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        free(pairs[i].name);
+        free(pairs[i].value);
+    }
+    free(pairs);
+}
+
+static void
+queue_fini(struct queue_settings *queue)
+{
+    struct cgi_settings *cgi = &queue->handler.cgi;
+    struct respond_settings *respond = &queue->handler.respond;
+
+    free_texts(cgi->command);
+    free(cgi->directory);
+    free_pairs(cgi->environment, cgi->environment_len);
+    free_pairs(respond->fields, respond->fields_len);
+    free(respond->body);
+    free(queue->release);
+    free(queue->name);
+}
+
+static void
+route_fini(struct route_settings *route)
+{
+    free(route->path);
+    free(route->host);
+    free_texts(route->methods);
+}
+
+void
+settings_free(struct settings *settings)
+{
+    if (settings == NULL)
+        return;
+    for (size_t i = 0; i < settings->queues_len; i++)
+        queue_fini(&settings->queues[i]);
+    for (size_t i = 0; i < settings->routes_len; i++)
+        route_fini(&settings->routes[i]);
+    free(settings->queues);
+    free(settings->routes);
+    free(settings->path);
+    free(settings->directory);
+    free(settings->listen.host);
+    free(settings->admin.host);
+    free(settings);
+}
+
+/* ---- asking -------------------------------------------------------------- */
+
+int
+settings_queue(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->queues_len; i++)
+        if (settings->queues[i].name != NULL &&
+            strcmp(settings->queues[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* What is wrong with a program or a cgi-bin, or NULL. */
+static const char *
+program_fault(const char *path, bool is_directory)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? "is not there; make it, or mend the path"
+                   : "cannot be reached; mend the path or its modes";
+    if (is_directory)
+        return S_ISDIR(st.st_mode) ? NULL : "is no directory; mend the path";
+    if (!S_ISREG(st.st_mode))
+        return "is no program; mend the path";
+    if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
+        return "is not executable; run chmod +x on it";
+    return NULL;
+}
+
+int
+settings_check_programs(const struct settings *settings, FILE *errors)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < settings->queues_len; i++) {
+        const struct handler_settings *handler = &settings->queues[i].handler;
+        const struct cgi_settings *cgi = &handler->cgi;
+        const bool is_directory = cgi->directory != NULL;
+        if (handler->type != HANDLER_CGI)
+            continue;
+        const char *path = is_directory ? cgi->directory : cgi->command[0];
+        const char *fault = program_fault(path, is_directory);
+        if (fault == NULL)
+            continue;
+        fprintf(errors, "%s:%d:%d: queues[%zu].handler.cgi.%s: %s %s\n",
+                settings->path, cgi->line, cgi->column, i,
+                is_directory ? "directory" : "command", path, fault);
+        r = -ENOENT;
+    }
+    return r;
+}

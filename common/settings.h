@@ -1,0 +1,126 @@
+/* settings.h - what the configuration file says, checked and complete.
+ *
+ * One YAML file, read with libfyaml against the tables in settings.def: they
+ * make the check, the defaults, `cloakroom check --defaults` and
+ * docs/settings.md. After settings_load every value is within its limits,
+ * every path is absolute and every reference resolves.
+ *
+ * Threads: any; nothing changes after the load.
+ */
+#ifndef COMMON_SETTINGS_H
+#define COMMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/own.h"
+
+struct pair { /* an environment variable, a field */
+    char *name;
+    char *value;
+};
+
+enum handler_type { HANDLER_CGI, HANDLER_RESPOND, HANDLER_TYPES };
+
+struct cgi_settings {
+    char **command; /* argv of one program, NULL-terminated; or NULL and */
+    char
+        *directory; /* a cgi-bin: the next segment of the path is the program */
+    struct pair *environment;
+    size_t environment_len;
+    int line, column; /* in the file, for messages */
+};
+
+struct respond_settings {
+    int status;
+    struct pair *fields;
+    size_t fields_len;
+    char *body;
+};
+
+struct handler_settings {
+    enum handler_type type;
+    struct cgi_settings cgi;
+    struct respond_settings respond;
+};
+
+enum redeliver { REDELIVER_IDEMPOTENT, REDELIVER_ALWAYS, REDELIVER_NEVER };
+
+struct queue_settings {
+    char *name; /* [A-Za-z0-9][A-Za-z0-9._-]{0,63} */
+    struct handler_settings handler;
+    unsigned concurrency; /* attempts at a time, in each worker process */
+    span_ms timeout;      /* one attempt */
+    unsigned attempts;
+    span_ms backoff_first, backoff_max;
+    enum redeliver redeliver;
+    span_ms ttl; /* may wait in the queue for so long */
+    span_ms retention_age;
+    size_t retention_bytes;
+    span_ms keys;
+    size_t max_response;
+    span_ms lease;
+    unsigned workers; /* processes that `up` runs */
+    char *release;
+    size_t max_depth;
+};
+
+struct route_settings {
+    char *path;     /* "/hits", no slash at the end; "" for "/" */
+    char *host;     /* lower case, no port; NULL: any */
+    char **methods; /* NULL: any; else NULL-terminated */
+    unsigned queue; /* index in queues */
+    span_ms wait, max_wait;
+    bool strict;
+    int line; /* in the file, for messages */
+};
+
+struct address {
+    char *host; /* a numeric address, "::1" without brackets */
+    unsigned port;
+};
+
+struct settings {
+    char *path;      /* of the file, absolute */
+    char *directory; /* broker.embedded.directory */
+    struct address listen, admin;
+    size_t max_body;
+    size_t max_header;   /* request line and fields together */
+    size_t max_buffered; /* bodies in memory, all connections together */
+    unsigned max_waiting;
+    unsigned max_connections;
+    span_ms header_timeout; /* for a whole header, and between two requests */
+    span_ms body_timeout;   /* for a whole body */
+    unsigned threads;       /* of the listener; 0: as many as processors */
+    struct route_settings *routes;
+    size_t routes_len;
+    struct queue_settings *queues;
+    size_t queues_len;
+};
+
+/* Reads and checks path. NULL when something is wrong: then every error stands
+ * on errors, "FILE:LINE:COLUMN: KEY: what; what to do", one a line. */
+struct settings *settings_load(const char *path, FILE *errors);
+void settings_free(struct settings *settings);
+OWNED_DEFINE(settings)
+
+/* Are the programs and directories of the handlers there? For `check` and for
+ * the start of `up`; later a missing one is its queue's trouble alone. 0, or
+ * -ENOENT after lines on errors as above. */
+int settings_check_programs(const struct settings *settings, FILE *errors);
+
+/* -1 when there is no queue of that name. */
+int settings_queue(const struct settings *settings, const char *name);
+
+/* Every setting with its default as YAML, and the reference as Markdown. */
+void settings_print_defaults(FILE *to);
+void settings_print_reference(FILE *to);
+
+/* "30s" and "16MiB"; -EINVAL with a sentence that shows the right form. */
+int settings_parse_span(const char *text, span_ms *span, struct error *err);
+int settings_parse_size(const char *text, size_t *size, struct error *err);
+
+#endif

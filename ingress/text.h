@@ -1,0 +1,28 @@
+/* text.h - short text put together without an allocation.
+ *
+ * I1: what does not fit is left out whole and is_cut is set.
+ * Threads: owner.
+ */
+#ifndef INGRESS_TEXT_H
+#define INGRESS_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/slice.h"
+
+struct text {
+    char *at;
+    size_t len, room;
+    bool is_cut;
+};
+
+/* Over storage that the caller owns, with one byte kept for a NUL. */
+struct text text_over(char *storage, size_t size);
+void text_add(struct text *text, struct slice s);
+void text_add_number(struct text *text, int64_t n);
+void text_add_json(struct text *text, struct slice s); /* quoted, escaped */
+const char *text_end(struct text *text);               /* with NUL */
+
+#endif

@@ -1,0 +1,635 @@
+/* rig.c - what the conformance tests stand on. */
+#include "tests/conformance/rig.h"
+
+#include <dirent.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/own.h"
+
+#define FOLLOWED_MAX 64
+
+struct followed {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    unsigned len;
+    struct {
+        struct ticket ticket;
+        unsigned count;
+        char text[200];
+    } all[FOLLOWED_MAX];
+};
+
+static char queue_names[RIG_QUEUES][8] = {"one", "two"};
+static char release_one[] = "1";
+
+static struct timespec
+deadline(span_ms within)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += within / 1000;
+    t.tv_nsec += within % 1000 * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* True: signalled. False: the time is over. */
+static bool
+wait_until(pthread_cond_t *moved, pthread_mutex_t *lock,
+           const struct timespec *until)
+{
+    return pthread_cond_clockwait(moved, lock, CLOCK_MONOTONIC, until) == 0;
+}
+
+static void
+pause_briefly(void)
+{
+    const struct timespec t = {.tv_nsec = 2000000};
+
+    nanosleep(&t, NULL);
+}
+
+/* ---- the store ---------------------------------------------------------- */
+
+static void
+fill(struct rig *rig)
+{
+    memset(rig, 0, sizeof(*rig));
+    log_init("test", LOG_WARNING);
+    for (unsigned i = 0; i < RIG_QUEUES; i++)
+        rig->queues[i] = (struct queue_settings){
+            .name = queue_names[i],
+            .concurrency = 4,
+            .timeout = 30000,
+            .attempts = 3,
+            .backoff_first = 20,
+            .backoff_max = 40,
+            .redeliver = REDELIVER_IDEMPOTENT,
+            .ttl = 3600000,
+            .retention_age = 3600000,
+            .retention_bytes = 1 << 30,
+            .keys = 86400000,
+            .max_response = 16 << 20,
+            .lease = 10000,
+            .workers = 1,
+            .release = release_one,
+            .max_depth = 100000,
+        };
+    rig->settings.queues = rig->queues;
+    rig->settings.queues_len = RIG_QUEUES;
+    rig->settings.directory = rig->directory;
+}
+
+void
+rig_init(struct rig *rig)
+{
+    fill(rig);
+    snprintf(rig->directory, sizeof(rig->directory),
+             "/tmp/cloakroom-conformance.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(rig->directory));
+}
+
+void
+rig_join(struct rig *rig, const char *directory)
+{
+    fill(rig);
+    snprintf(rig->directory, sizeof(rig->directory), "%s", directory);
+}
+
+static void
+remove_directory(const char *path)
+{
+    DIR *dir = opendir(path);
+    char name[600];
+
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
+        if (entry->d_name[0] != '.')
+            unlink(name);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    rmdir(path);
+}
+
+void
+rig_fini(struct rig *rig)
+{
+    rig_close(rig);
+    remove_directory(rig->directory);
+    free(rig->followed);
+}
+
+static bool
+is_wanted(void *opaque, const struct ticket *ticket)
+{
+    struct followed *followed = opaque;
+
+    pthread_mutex_lock(&followed->lock);
+    bool wanted = false;
+    for (unsigned i = 0; i < followed->len; i++)
+        wanted |= ticket_eq(&followed->all[i].ticket, ticket);
+    pthread_mutex_unlock(&followed->lock);
+    return wanted;
+}
+
+static void
+on_response(void *opaque, const struct ticket *ticket, struct stored **stored)
+{
+    struct followed *followed = opaque;
+    struct stored *taken = TAKE(*stored);
+
+    pthread_mutex_lock(&followed->lock);
+    for (unsigned i = 0; i < followed->len; i++) {
+        if (!ticket_eq(&followed->all[i].ticket, ticket))
+            continue;
+        followed->all[i].count++;
+        snprintf(followed->all[i].text, sizeof(followed->all[i].text), "%.*s",
+                 SLICE_ARG(buf_slice(&taken->bytes)));
+    }
+    pthread_cond_broadcast(&followed->moved);
+    pthread_mutex_unlock(&followed->lock);
+    stored_free(taken);
+}
+
+struct broker *
+rig_open(struct rig *rig)
+{
+    struct error err;
+
+    rig->followed = mem_new(struct followed);
+    pthread_mutex_init(&rig->followed->lock, NULL);
+    pthread_cond_init(&rig->followed->moved, NULL);
+    const struct broker_options options = {.settings = &rig->settings,
+                                           .role = BROKER_INGRESS,
+                                           .create = true,
+                                           .wanted = is_wanted,
+                                           .on_response = on_response,
+                                           .opaque = rig->followed};
+    int r = broker_open(&options, &rig->broker, &err);
+    ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
+    return rig->broker;
+}
+
+struct broker *
+rig_worker(struct rig *rig)
+{
+    const struct broker_options options = {.settings = &rig->settings,
+                                           .role = BROKER_WORKER};
+    struct broker *broker = NULL;
+    struct error err;
+
+    int r = broker_open(&options, &broker, &err);
+    ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
+    return broker;
+}
+
+void
+rig_close(struct rig *rig)
+{
+    broker_close(TAKE(rig->broker));
+}
+
+/* ---- clients ------------------------------------------------------------ */
+
+struct asking {
+    struct submission submission;
+    sem_t done;
+};
+
+static void
+on_submitted(struct submission *submission)
+{
+    sem_post(&CONTAINER_OF(submission, struct asking, submission)->done);
+}
+
+static void
+make_key(uint8_t bytes[KEY_BYTES], const char *text)
+{
+    memset(bytes, 0, KEY_BYTES);
+    memcpy(bytes, text, strnlen(text, KEY_BYTES));
+}
+
+int
+submit_joined(struct broker *broker, struct ask ask, struct ticket *ticket,
+              bool *joined)
+{
+    struct request_key key;
+    struct asking asking = {
+        .submission = {.ticket = ticket_make(broker_secret(broker),
+                                             clock_wall(), TICKET_RANDOM_SLOT),
+                       .queue = ask.queue,
+                       .idempotent = ask.idempotent,
+                       .origin = {.peer = SLICE("192.0.2.1:50000"),
+                                  .scheme = SLICE("http"),
+                                  .route = SLICE("/hits")},
+                       .message = slice_of(ask.text),
+                       .replays = ask.replays,
+                       .on_submitted = on_submitted}};
+
+    if (ask.key != NULL) {
+        make_key(key.scope, ask.key);
+        make_key(key.fingerprint, ask.print != NULL ? ask.print : ask.text);
+        asking.submission.key = &key;
+    }
+    sem_init(&asking.done, 0, 0);
+    broker_submit(broker, &asking.submission);
+    while (sem_wait(&asking.done) < 0)
+        ;
+    sem_destroy(&asking.done);
+    if (asking.submission.r == 0) {
+        *ticket = asking.submission.ticket;
+        *joined = asking.submission.joined;
+    }
+    return asking.submission.r;
+}
+
+int
+submit(struct broker *broker, struct ask ask, struct ticket *ticket)
+{
+    bool joined;
+
+    return submit_joined(broker, ask, ticket, &joined);
+}
+
+struct looking {
+    struct lookup lookup;
+    sem_t done;
+};
+
+static void
+on_found(struct lookup *found)
+{
+    sem_post(&CONTAINER_OF(found, struct looking, lookup)->done);
+}
+
+static void
+look(struct broker *broker, struct looking *looking)
+{
+    looking->lookup.on_found = on_found;
+    sem_init(&looking->done, 0, 0);
+    broker_lookup(broker, &looking->lookup);
+    while (sem_wait(&looking->done) < 0)
+        ;
+    sem_destroy(&looking->done);
+}
+
+int
+lookup(struct broker *broker, const struct ticket *ticket,
+       struct ticket_status *status)
+{
+    struct looking looking = {.lookup = {.ticket = *ticket}};
+
+    look(broker, &looking);
+    *status = looking.lookup.status;
+    return looking.lookup.r;
+}
+
+const char *
+response(struct broker *broker, const struct ticket *ticket)
+{
+    static char text[8192];
+    struct looking looking = {
+        .lookup = {.ticket = *ticket, .with_response = true}};
+
+    look(broker, &looking);
+    text[0] = '\0';
+    if (looking.lookup.r == 0 && looking.lookup.stored != NULL)
+        snprintf(text, sizeof(text), "%.*s",
+                 SLICE_ARG(buf_slice(&looking.lookup.stored->bytes)));
+    stored_free(looking.lookup.stored);
+    return text;
+}
+
+struct cancelling {
+    struct cancellation cancellation;
+    sem_t done;
+};
+
+static void
+on_cancelled(struct cancellation *cancellation)
+{
+    sem_post(&CONTAINER_OF(cancellation, struct cancelling, cancellation)->done);
+}
+
+int
+cancel(struct broker *broker, const struct ticket *ticket)
+{
+    struct cancelling cancelling = {
+        .cancellation = {.ticket = *ticket, .on_cancelled = on_cancelled}};
+
+    sem_init(&cancelling.done, 0, 0);
+    broker_cancel(broker, &cancelling.cancellation);
+    while (sem_wait(&cancelling.done) < 0)
+        ;
+    sem_destroy(&cancelling.done);
+    return cancelling.cancellation.r;
+}
+
+enum ticket_state
+wait_end(struct broker *broker, const struct ticket *ticket)
+{
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+    struct ticket_status status;
+
+    for (;;) {
+        ck_assert_int_eq(lookup(broker, ticket, &status), 0);
+        if (ticket_state_is_final(status.state))
+            return status.state;
+        ck_assert_msg(clock_mono() < until, "no end: %s, \"%s\"",
+                      ticket_state_word(status.state), status.reason);
+        pause_briefly();
+    }
+}
+
+enum ticket_state
+wait_state(struct broker *broker, const struct ticket *ticket,
+           enum ticket_state state)
+{
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+    struct ticket_status status;
+
+    for (;;) {
+        ck_assert_int_eq(lookup(broker, ticket, &status), 0);
+        if (status.state == state || clock_mono() > until)
+            return status.state;
+        pause_briefly();
+    }
+}
+
+void
+follow(struct rig *rig, const struct ticket *ticket)
+{
+    struct followed *followed = rig->followed;
+
+    pthread_mutex_lock(&followed->lock);
+    ck_assert_uint_lt(followed->len, FOLLOWED_MAX);
+    followed->all[followed->len++].ticket = *ticket;
+    pthread_mutex_unlock(&followed->lock);
+}
+
+const char *
+wait_followed(struct rig *rig, const struct ticket *ticket)
+{
+    struct followed *followed = rig->followed;
+    const struct timespec until = deadline(RIG_LIMIT);
+    const char *text = NULL;
+
+    pthread_mutex_lock(&followed->lock);
+    while (text == NULL) {
+        for (unsigned i = 0; i < followed->len; i++) {
+            if (ticket_eq(&followed->all[i].ticket, ticket) &&
+                followed->all[i].count > 0)
+                text = followed->all[i].text;
+        }
+        if (text == NULL &&
+            !wait_until(&followed->moved, &followed->lock, &until))
+            break;
+    }
+    pthread_mutex_unlock(&followed->lock);
+    ck_assert_msg(text != NULL, "on_response was not called");
+    return text;
+}
+
+unsigned
+followed_count(struct rig *rig, const struct ticket *ticket)
+{
+    struct followed *followed = rig->followed;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&followed->lock);
+    for (unsigned i = 0; i < followed->len; i++) {
+        if (ticket_eq(&followed->all[i].ticket, ticket))
+            count = followed->all[i].count;
+    }
+    pthread_mutex_unlock(&followed->lock);
+    return count;
+}
+
+struct queue_stats
+stats(struct broker *broker, unsigned queue)
+{
+    struct queue_stats found;
+    struct error err;
+
+    ck_assert_int_eq(broker_queue_stats(broker, queue, &found, &err), 0);
+    return found;
+}
+
+/* ---- workers ------------------------------------------------------------ */
+
+static void
+on_take(void *opaque, struct attempt **attempt)
+{
+    struct taker *taker = opaque;
+    struct attempt *taken = TAKE(*attempt);
+    struct attempt **last = &taker->first;
+
+    pthread_mutex_lock(&taker->lock);
+    while (*last != NULL)
+        last = (struct attempt **)&(*last)->opaque;
+    taken->opaque = NULL;
+    *last = taken;
+    taker->taken++;
+    pthread_cond_broadcast(&taker->moved);
+    pthread_mutex_unlock(&taker->lock);
+}
+
+static void
+on_lease(void *opaque, boot_ms until)
+{
+    struct taker *taker = opaque;
+
+    pthread_mutex_lock(&taker->lock);
+    taker->lease = until;
+    pthread_mutex_unlock(&taker->lock);
+}
+
+static void
+set_flag(struct taker *taker, bool *flag)
+{
+    pthread_mutex_lock(&taker->lock);
+    *flag = true;
+    pthread_cond_broadcast(&taker->moved);
+    pthread_mutex_unlock(&taker->lock);
+}
+
+static void
+on_lost(void *opaque)
+{
+    struct taker *taker = opaque;
+
+    set_flag(taker, &taker->lost);
+}
+
+static void
+on_drained(void *opaque)
+{
+    struct taker *taker = opaque;
+
+    set_flag(taker, &taker->drained);
+}
+
+static void
+on_cancel(void *opaque, const struct ticket *ticket, uint64_t attempt_id)
+{
+    struct taker *taker = opaque;
+    (void)attempt_id;
+
+    pthread_mutex_lock(&taker->lock);
+    taker->cancelled = *ticket;
+    taker->cancels++;
+    pthread_cond_broadcast(&taker->moved);
+    pthread_mutex_unlock(&taker->lock);
+}
+
+void
+taker_open(struct taker *taker, struct broker *broker, unsigned queue,
+           const char *release, unsigned slots)
+{
+    struct error err;
+
+    memset(taker, 0, sizeof(*taker));
+    pthread_mutex_init(&taker->lock, NULL);
+    pthread_cond_init(&taker->moved, NULL);
+    const struct session_options options = {.queue = queue,
+                                            .name = "test:1",
+                                            .release = release,
+                                            .concurrency = slots,
+                                            .on_take = on_take,
+                                            .on_lease = on_lease,
+                                            .on_lost = on_lost,
+                                            .on_cancel = on_cancel,
+                                            .opaque = taker};
+    int r = session_open(broker, &options, &taker->session, &err);
+    ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
+    if (slots > 0)
+        session_want(taker->session, slots);
+}
+
+void
+taker_close(struct taker *taker)
+{
+    session_close(TAKE(taker->session));
+    while (taker->first != NULL) {
+        struct attempt *attempt = taker->first;
+        taker->first = attempt->opaque;
+        attempt_free(attempt);
+    }
+}
+
+static struct attempt *
+next_within(struct taker *taker, span_ms within)
+{
+    const struct timespec until = deadline(within);
+
+    pthread_mutex_lock(&taker->lock);
+    while (taker->first == NULL &&
+           wait_until(&taker->moved, &taker->lock, &until))
+        ;
+    struct attempt *attempt = taker->first;
+    if (attempt != NULL)
+        taker->first = attempt->opaque;
+    pthread_mutex_unlock(&taker->lock);
+    return attempt;
+}
+
+struct attempt *
+taker_next(struct taker *taker)
+{
+    struct attempt *attempt = next_within(taker, RIG_LIMIT);
+
+    ck_assert_msg(attempt != NULL, "nothing was taken");
+    return attempt;
+}
+
+bool
+taker_gets_nothing(struct taker *taker, span_ms within)
+{
+    struct attempt *attempt = next_within(taker, within);
+
+    attempt_free(attempt);
+    return attempt == NULL;
+}
+
+void
+taker_answer(struct taker *taker, struct attempt *attempt, const char *text,
+             bool again)
+{
+    attempt->outcome = OUTCOME_ANSWERED;
+    attempt->again = again;
+    ck_assert_int_eq(buf_add_text(&attempt->response, text), 0);
+    broker_finish(taker->session, &attempt);
+    ck_assert_ptr_null(attempt);
+}
+
+void
+taker_end(struct taker *taker, struct attempt *attempt, enum outcome outcome,
+          const char *reason, bool again)
+{
+    attempt->outcome = outcome;
+    attempt->again = again;
+    snprintf(attempt->reason, sizeof(attempt->reason), "%s", reason);
+    broker_finish(taker->session, &attempt);
+}
+
+static void
+wait_flag(struct taker *taker, const bool *flag, const char *what)
+{
+    const struct timespec until = deadline(RIG_LIMIT);
+
+    pthread_mutex_lock(&taker->lock);
+    while (!*flag && wait_until(&taker->moved, &taker->lock, &until))
+        ;
+    bool was = *flag;
+    pthread_mutex_unlock(&taker->lock);
+    ck_assert_msg(was, "%s was not called", what);
+}
+
+void
+taker_wait_lost(struct taker *taker)
+{
+    wait_flag(taker, &taker->lost, "on_lost");
+}
+
+void
+taker_stop(struct taker *taker)
+{
+    session_stop(taker->session, on_drained);
+    wait_flag(taker, &taker->drained, "on_drained");
+}
+
+void
+taker_wait_cancel(struct taker *taker)
+{
+    const struct timespec until = deadline(RIG_LIMIT);
+
+    pthread_mutex_lock(&taker->lock);
+    while (taker->cancels == 0 &&
+           wait_until(&taker->moved, &taker->lock, &until))
+        ;
+    unsigned cancels = taker->cancels;
+    pthread_mutex_unlock(&taker->lock);
+    ck_assert_uint_gt(cancels, 0);
+}
+
+void
+serve_one(struct broker *broker, unsigned queue, const char *text)
+{
+    struct taker taker;
+
+    taker_open(&taker, broker, queue, "1", 1);
+    taker_answer(&taker, taker_next(&taker), text, false);
+    taker_close(&taker);
+}

@@ -1,0 +1,102 @@
+/* rig.h - what the conformance tests stand on: settings, a store, and clients
+ * and workers that wait, so that a test reads as one story.
+ *
+ * Everything here speaks broker.h only. What a test starts is ended with its
+ * process; the directory is removed by the process that made it.
+ */
+#ifndef TESTS_CONFORMANCE_RIG_H
+#define TESTS_CONFORMANCE_RIG_H
+
+#include <check.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "broker/broker.h"
+
+#define RIG_QUEUES 2
+#define RIG_LIMIT  10000 /* ms; longer than anything here may take */
+
+struct rig {
+    struct settings settings;
+    struct queue_settings queues[RIG_QUEUES];
+    char directory[200];
+    struct broker *broker; /* the one that rig_open opened */
+    struct followed *followed;
+};
+
+/* Fresh settings on a fresh directory; a test changes them before rig_open.
+ * Queue 0 is "one", queue 1 "two". */
+void rig_init(struct rig *rig);
+/* The same settings on a directory that another process has. */
+void rig_join(struct rig *rig, const char *directory);
+void rig_fini(struct rig *rig); /* closes, removes the directory */
+
+struct broker *rig_open(struct rig *rig);  /* as an ingress that follows */
+struct broker *rig_worker(struct rig *rig); /* another one, as a worker */
+void rig_close(struct rig *rig);
+
+/* ---- clients ------------------------------------------------------------ */
+
+struct ask {
+    unsigned queue;
+    const char *text;      /* the message */
+    const char *key;       /* names scope; NULL: none */
+    const char *print;     /* the fingerprint; NULL: the text */
+    bool idempotent;
+    const struct ticket *replays;
+};
+
+/* Each waits for its callback; the result is the callback's r. */
+int submit(struct broker *broker, struct ask ask, struct ticket *ticket);
+int submit_joined(struct broker *broker, struct ask ask, struct ticket *ticket,
+                  bool *joined);
+int lookup(struct broker *broker, const struct ticket *ticket,
+           struct ticket_status *status);
+int cancel(struct broker *broker, const struct ticket *ticket);
+/* The stored response as text in a static buffer; "" while there is none. */
+const char *response(struct broker *broker, const struct ticket *ticket);
+/* Waits until the ticket has an end, and returns it. */
+enum ticket_state wait_end(struct broker *broker, const struct ticket *ticket);
+enum ticket_state wait_state(struct broker *broker, const struct ticket *ticket,
+                             enum ticket_state state);
+/* Waits until on_response brought this ticket; the rig's broker follows it. */
+void follow(struct rig *rig, const struct ticket *ticket);
+const char *wait_followed(struct rig *rig, const struct ticket *ticket);
+unsigned followed_count(struct rig *rig, const struct ticket *ticket);
+
+struct queue_stats stats(struct broker *broker, unsigned queue);
+
+/* ---- workers ------------------------------------------------------------ */
+
+struct taker {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    struct session *session;
+    struct attempt *first; /* taken, not given out; linked by opaque */
+    unsigned taken;        /* in all */
+    unsigned cancels;
+    struct ticket cancelled;
+    boot_ms lease;
+    bool lost;
+    bool drained;
+};
+
+void taker_open(struct taker *taker, struct broker *broker, unsigned queue,
+                const char *release, unsigned slots);
+void taker_close(struct taker *taker);
+/* The next attempt; fails the test when none comes. */
+struct attempt *taker_next(struct taker *taker);
+/* True when none comes within the time. */
+bool taker_gets_nothing(struct taker *taker, span_ms within);
+void taker_answer(struct taker *taker, struct attempt *attempt,
+                  const char *text, bool again);
+void taker_end(struct taker *taker, struct attempt *attempt,
+               enum outcome outcome, const char *reason, bool again);
+void taker_wait_lost(struct taker *taker);
+void taker_wait_cancel(struct taker *taker);
+void taker_stop(struct taker *taker); /* and waits until it is drained */
+
+/* Takes one, answers it, and is gone: for what needs an ended request. */
+void serve_one(struct broker *broker, unsigned queue, const char *text);
+
+#endif

@@ -1,0 +1,3 @@
+#!/bin/sh
+# deaf.sh - never reads its input.
+printf 'Content-Type: text/plain\n\ndeaf\n'

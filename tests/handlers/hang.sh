@@ -1,0 +1,3 @@
+#!/bin/sh
+# hang.sh - never ends by itself.
+sleep 1000

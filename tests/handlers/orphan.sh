@@ -1,0 +1,2 @@
+#!/no/such/interpreter
+# orphan.sh - its interpreter is not there.

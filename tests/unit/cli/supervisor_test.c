@@ -1,0 +1,181 @@
+/* supervisor_test.c - children that crash, that are stopped, that are lost.
+ *
+ * The children are shell scripts, which write their notes to $NOTES; each
+ * start of one is a line.
+ */
+#include "cli/supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "common/log.h"
+#include "tests/unit/test.h"
+
+/* Ends at SIGTERM, and leaves a child of its own behind. */
+#define UNTIL_TERM(last) "trap '" last "' TERM; echo >&3; sleep 1000 & wait"
+
+static char path[] = "/tmp/cloakroom-supervisor-XXXXXX";
+static char notes[400];
+
+static struct supervisor *
+begin(void)
+{
+    struct supervisor *supervisor;
+    struct error err;
+    const int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    setenv("NOTES", path, 1);
+    log_init("test", LOG_ERROR);
+    ck_assert_int_eq(supervisor_new(&supervisor, &err), 0);
+    return supervisor;
+}
+
+static const char *
+end(void)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t len = read(fd, notes, sizeof(notes) - 1);
+
+    ck_assert_int_ge(len, 0);
+    notes[len] = '\0';
+    close(fd);
+    unlink(path);
+    return notes;
+}
+
+static void
+add(struct supervisor *supervisor, unsigned step, unsigned first_starts,
+    const char *script)
+{
+    supervisor_add(supervisor, "/bin/sh",
+                   &(struct child_options){
+                       .name = "child",
+                       .step = step,
+                       .patience = 60000,
+                       .words = {"-c", script},
+                       .first_starts = first_starts,
+                   });
+}
+
+static void
+never(void *opaque)
+{
+    (void)opaque;
+    ck_abort_msg("said to be ready");
+}
+
+static void
+ask_to_stop(void *opaque)
+{
+    ++*(int *)opaque;
+    kill(getpid(), SIGTERM);
+}
+
+START_TEST(a_crashed_child_is_started_again)
+    {
+        OWNED(supervisor) supervisor = begin();
+
+        add(supervisor, 0, 0,
+            "echo life >>$NOTES; [ $(wc -l <$NOTES) -lt 3 ] || exit 78; "
+            "kill -KILL $$");
+        ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_CONFIG);
+        ck_assert_str_eq(end(), "life\nlife\nlife\n");
+    }
+END_TEST
+
+START_TEST(a_broken_store_stops_all)
+    {
+        OWNED(supervisor) supervisor = begin();
+
+        add(supervisor, 0, 3, UNTIL_TERM("echo stopped >>$NOTES; exit 0"));
+        /* Only once the other one is up, so that there is something to stop. */
+        add(supervisor, 1, 3, "echo life >>$NOTES; sleep 0.3; exit 74");
+        ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_STORE);
+        ck_assert_str_eq(end(), "life\nstopped\n");
+    }
+END_TEST
+
+START_TEST(the_steps_end_in_their_order)
+    {
+        OWNED(supervisor) supervisor = begin();
+        int ready = 0;
+
+        add(supervisor, 1, 3, UNTIL_TERM("echo second >>$NOTES; exit 0"));
+        add(supervisor, 0, 3,
+            UNTIL_TERM("sleep 0.2; echo first >>$NOTES; exit 0"));
+        ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready),
+                         END_OK);
+        ck_assert_int_eq(ready, 1);
+        ck_assert_str_eq(end(), "first\nsecond\n");
+    }
+END_TEST
+
+START_TEST(a_second_signal_kills)
+    {
+        OWNED(supervisor) supervisor = begin();
+        int ready = 0;
+
+        /* It answers to be asked with a signal of its own to us. */
+        add(supervisor, 0, 3,
+            "trap 'kill -INT $PPID' TERM; echo >&3; "
+            "while :; do sleep 1000 & wait; done");
+        ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready),
+                         END_OK);
+        ck_assert_int_eq(ready, 1);
+        end();
+    }
+END_TEST
+
+START_TEST(a_child_that_is_not_ready_is_not_said_to_be)
+    {
+        OWNED(supervisor) supervisor = begin();
+
+        add(supervisor, 0, 3, "echo life >>$NOTES; exit 69");
+        ck_assert_int_eq(supervisor_run(supervisor, never, NULL),
+                         END_UNREACHABLE);
+        ck_assert_str_eq(end(), "life\nlife\nlife\n");
+    }
+END_TEST
+
+START_TEST(what_a_killed_child_leaves_is_killed)
+    {
+        OWNED(supervisor) supervisor = begin();
+
+        /* The first life leaves a child that holds a lock; the second waits
+         * until that one is gone. */
+        add(supervisor, 0, 0,
+            "exec 8>>$NOTES.lock; if [ -s $NOTES ]; then exec 9>>$NOTES.lock; "
+            "flock 9; rm $NOTES.lock; exit 78; fi; "
+            "echo life >>$NOTES; flock 8; sleep 1000 & kill -KILL $$");
+        ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_CONFIG);
+        ck_assert_str_eq(end(), "life\n");
+    }
+END_TEST
+
+START_TEST(what_cannot_be_executed_is_tried_again)
+    {
+        OWNED(supervisor) supervisor = begin();
+        int ready = 0;
+
+        supervisor_add(
+            supervisor, "/nowhere/at/all",
+            &(struct child_options){.name = "none", .patience = 1000});
+        add(supervisor, 0, 3, UNTIL_TERM("exit 0"));
+        ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready),
+                         END_OK);
+        ck_assert_int_eq(ready, 1);
+        end();
+    }
+END_TEST
+
+TESTS("cli", "supervisor", a_crashed_child_is_started_again,
+      a_broken_store_stops_all, the_steps_end_in_their_order,
+      a_second_signal_kills, a_child_that_is_not_ready_is_not_said_to_be,
+      what_a_killed_child_leaves_is_killed,
+      what_cannot_be_executed_is_tried_again)

@@ -1,0 +1,38 @@
+/* worker.h - one worker process: takes requests of one queue and runs them.
+ *
+ *           hello                 SIGTERM                no attempt is out
+ *     START -----> SERVING -----------------> STOPPING ---------------> end
+ *                  |     ^
+ *      lease lost  v     | hello, with backoff
+ *                  LOST -+      (all handlers are killed first)
+ *
+ * Threads: the calling thread becomes the loop; the broker brings its own.
+ * Source: docs/design.md, sections 5 and 8.
+ */
+#ifndef WORKERS_WORKER_H
+#define WORKERS_WORKER_H
+
+#include "common/error.h"
+#include "common/settings.h"
+
+struct worker_options {
+    unsigned queue;      /* index in the settings */
+    const char *release; /* NULL: the queue's */
+    const char *name;    /* for people; NULL: "host:pid" */
+    const char *program; /* holds the spawner; NULL: /proc/self/exe */
+};
+
+/* Serves the queue until SIGTERM or SIGINT: then takes nothing more, lets the
+ * attempts end, says goodbye and returns 0. A second signal kills the handlers.
+ * A negative errno with a sentence in err: it could not start, or cannot go on
+ * (its spawner died, the broker broke); the process should end and be started
+ * anew. Blocks signals for good, so nothing but the end should follow. */
+int worker_run(const struct settings *settings,
+               const struct worker_options *options, struct error *err);
+
+/* The spawner process, run by a worker as `PROGRAM spawner` with their socket
+ * as its standard input. Returns the exit code once the worker is gone and no
+ * process of a handler is left. */
+int spawner_main(int socket_fd);
+
+#endif
