@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -468,17 +469,18 @@ serve(struct spawner_process *spawner)
  */
 
 /* Blocks all signals: a ^C is for the worker, who ends us by its socket. And
- * nothing may stay ignored, for children inherit that. */
+ * nothing may stay ignored, for children inherit that; libc would not let us
+ * near the two signals that it uses itself, so the kernel is asked. */
 static void
 settle_signals(void)
 {
+    static const char by_default[64]; /* the kernel's struct sigaction */
     sigset_t all;
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    for (int i = 1; i < NSIG; i++)
-        if (i != SIGKILL && i != SIGSTOP)
-            signal(i, SIG_DFL);
+    for (int i = 1; i <= SIGRTMAX; i++)
+        syscall(SYS_rt_sigaction, i, by_default, NULL, sizeof(uint64_t));
 }
 
 /* Leaves the socket on a high descriptor and nothing on 0 and 1, so that a

@@ -9,7 +9,7 @@
 #include "common/fault.h"
 #include "common/mem.h"
 
-#define GATHER_CAP      (256 * 1024)
+#define GATHER_CAP      (124 * 1024) /* unixWrite masks a length to 17 bits */
 #define WAL_HEADER_SIZE 32
 
 struct file {

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <semaphore.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,19 @@ struct followed {
 static char queue_names[RIG_QUEUES][8] = {"one", "two"};
 static char release_one[] = "1";
 
+void
+require_failed(const char *where, int line, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s:%d: ", where, line);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    abort();
+}
+
 static struct timespec
 deadline(span_ms within)
 {
@@ -52,10 +66,11 @@ wait_until(pthread_cond_t *moved, pthread_mutex_t *lock,
     return pthread_cond_clockwait(moved, lock, CLOCK_MONOTONIC, until) == 0;
 }
 
-static void
-pause_briefly(void)
+void
+wait_ms(span_ms span)
 {
-    const struct timespec t = {.tv_nsec = 2000000};
+    const struct timespec t = {.tv_sec = span / 1000,
+                               .tv_nsec = span % 1000 * 1000000};
 
     nanosleep(&t, NULL);
 }
@@ -97,7 +112,7 @@ rig_init(struct rig *rig)
     fill(rig);
     snprintf(rig->directory, sizeof(rig->directory),
              "/tmp/cloakroom-conformance.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(rig->directory));
+    REQUIRE(mkdtemp(rig->directory) != NULL, "no directory");
 }
 
 void
@@ -128,7 +143,6 @@ rig_fini(struct rig *rig)
 {
     rig_close(rig);
     remove_directory(rig->directory);
-    free(rig->followed);
 }
 
 static bool
@@ -178,7 +192,7 @@ rig_open(struct rig *rig)
                                            .on_response = on_response,
                                            .opaque = rig->followed};
     int r = broker_open(&options, &rig->broker, &err);
-    ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
+    REQUIRE(r == 0, "%s", r < 0 ? err.text : "");
     return rig->broker;
 }
 
@@ -191,7 +205,7 @@ rig_worker(struct rig *rig)
     struct error err;
 
     int r = broker_open(&options, &broker, &err);
-    ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
+    REQUIRE(r == 0, "%s", r < 0 ? err.text : "");
     return broker;
 }
 
@@ -199,6 +213,7 @@ void
 rig_close(struct rig *rig)
 {
     broker_close(TAKE(rig->broker));
+    free(TAKE(rig->followed));
 }
 
 /* ---- clients ------------------------------------------------------------ */
@@ -312,6 +327,20 @@ response(struct broker *broker, const struct ticket *ticket)
     return text;
 }
 
+size_t
+response_size(struct broker *broker, const struct ticket *ticket)
+{
+    struct looking looking = {
+        .lookup = {.ticket = *ticket, .with_response = true}};
+
+    look(broker, &looking);
+    REQUIRE(looking.lookup.r == 0 && looking.lookup.stored != NULL,
+            "no response");
+    const size_t size = looking.lookup.stored->bytes.len;
+    stored_free(looking.lookup.stored);
+    return size;
+}
+
 struct cancelling {
     struct cancellation cancellation;
     sem_t done;
@@ -320,7 +349,8 @@ struct cancelling {
 static void
 on_cancelled(struct cancellation *cancellation)
 {
-    sem_post(&CONTAINER_OF(cancellation, struct cancelling, cancellation)->done);
+    sem_post(
+        &CONTAINER_OF(cancellation, struct cancelling, cancellation)->done);
 }
 
 int
@@ -344,12 +374,12 @@ wait_end(struct broker *broker, const struct ticket *ticket)
     struct ticket_status status;
 
     for (;;) {
-        ck_assert_int_eq(lookup(broker, ticket, &status), 0);
+        REQUIRE(lookup(broker, ticket, &status) == 0, "the ticket is not kept");
         if (ticket_state_is_final(status.state))
             return status.state;
-        ck_assert_msg(clock_mono() < until, "no end: %s, \"%s\"",
-                      ticket_state_word(status.state), status.reason);
-        pause_briefly();
+        REQUIRE(clock_mono() < until, "no end: %s, \"%s\"",
+                ticket_state_word(status.state), status.reason);
+        wait_ms(2);
     }
 }
 
@@ -361,10 +391,22 @@ wait_state(struct broker *broker, const struct ticket *ticket,
     struct ticket_status status;
 
     for (;;) {
-        ck_assert_int_eq(lookup(broker, ticket, &status), 0);
+        REQUIRE(lookup(broker, ticket, &status) == 0, "the ticket is not kept");
         if (status.state == state || clock_mono() > until)
             return status.state;
-        pause_briefly();
+        wait_ms(2);
+    }
+}
+
+void
+wait_gone(struct broker *broker, const struct ticket *ticket)
+{
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+    struct ticket_status status;
+
+    while (lookup(broker, ticket, &status) != -ENOENT) {
+        REQUIRE(clock_mono() < until, "the ticket is still kept");
+        wait_ms(2);
     }
 }
 
@@ -374,7 +416,7 @@ follow(struct rig *rig, const struct ticket *ticket)
     struct followed *followed = rig->followed;
 
     pthread_mutex_lock(&followed->lock);
-    ck_assert_uint_lt(followed->len, FOLLOWED_MAX);
+    REQUIRE(followed->len < FOLLOWED_MAX, "too many followed");
     followed->all[followed->len++].ticket = *ticket;
     pthread_mutex_unlock(&followed->lock);
 }
@@ -398,7 +440,7 @@ wait_followed(struct rig *rig, const struct ticket *ticket)
             break;
     }
     pthread_mutex_unlock(&followed->lock);
-    ck_assert_msg(text != NULL, "on_response was not called");
+    REQUIRE(text != NULL, "on_response was not called");
     return text;
 }
 
@@ -423,7 +465,8 @@ stats(struct broker *broker, unsigned queue)
     struct queue_stats found;
     struct error err;
 
-    ck_assert_int_eq(broker_queue_stats(broker, queue, &found, &err), 0);
+    REQUIRE(broker_queue_stats(broker, queue, &found, &err) == 0, "%s",
+            err.text);
     return found;
 }
 
@@ -513,7 +556,7 @@ taker_open(struct taker *taker, struct broker *broker, unsigned queue,
                                             .on_cancel = on_cancel,
                                             .opaque = taker};
     int r = session_open(broker, &options, &taker->session, &err);
-    ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
+    REQUIRE(r == 0, "%s", r < 0 ? err.text : "");
     if (slots > 0)
         session_want(taker->session, slots);
 }
@@ -550,8 +593,38 @@ taker_next(struct taker *taker)
 {
     struct attempt *attempt = next_within(taker, RIG_LIMIT);
 
-    ck_assert_msg(attempt != NULL, "nothing was taken");
+    REQUIRE(attempt != NULL, "nothing was taken");
     return attempt;
+}
+
+struct attempt *
+taker_wait(struct taker *taker)
+{
+    struct attempt *attempt;
+
+    do
+        attempt = next_within(taker, RIG_LIMIT);
+    while (attempt == NULL);
+    return attempt;
+}
+
+void
+wait_taken(struct taker *takers, unsigned len, unsigned count)
+{
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+
+    for (;;) {
+        unsigned taken = 0;
+        for (unsigned i = 0; i < len; i++) {
+            pthread_mutex_lock(&takers[i].lock);
+            taken += takers[i].taken;
+            pthread_mutex_unlock(&takers[i].lock);
+        }
+        if (taken >= count)
+            return;
+        REQUIRE(clock_mono() < until, "only %u were taken", taken);
+        wait_ms(2);
+    }
 }
 
 bool
@@ -569,9 +642,9 @@ taker_answer(struct taker *taker, struct attempt *attempt, const char *text,
 {
     attempt->outcome = OUTCOME_ANSWERED;
     attempt->again = again;
-    ck_assert_int_eq(buf_add_text(&attempt->response, text), 0);
+    REQUIRE(buf_add_text(&attempt->response, text) == 0, "too long");
     broker_finish(taker->session, &attempt);
-    ck_assert_ptr_null(attempt);
+    REQUIRE(attempt == NULL, "it was not taken");
 }
 
 void
@@ -594,7 +667,7 @@ wait_flag(struct taker *taker, const bool *flag, const char *what)
         ;
     bool was = *flag;
     pthread_mutex_unlock(&taker->lock);
-    ck_assert_msg(was, "%s was not called", what);
+    REQUIRE(was, "%s was not called", what);
 }
 
 void
@@ -621,7 +694,7 @@ taker_wait_cancel(struct taker *taker)
         ;
     unsigned cancels = taker->cancels;
     pthread_mutex_unlock(&taker->lock);
-    ck_assert_uint_gt(cancels, 0);
+    REQUIRE(cancels > 0, "on_cancel was not called");
 }
 
 void

@@ -7,11 +7,20 @@
 #ifndef TESTS_CONFORMANCE_RIG_H
 #define TESTS_CONFORMANCE_RIG_H
 
-#include <check.h>
 #include <pthread.h>
 #include <stdbool.h>
 
 #include "broker/broker.h"
+
+/* Holds in a test, and in a process that a test started, where Check has no
+ * business: ends it with the sentence. */
+#define REQUIRE(holds, ...)                                                    \
+    do {                                                                       \
+        if (!(holds))                                                          \
+            require_failed(__FILE__, __LINE__, __VA_ARGS__);                   \
+    } while (0)
+_Noreturn void require_failed(const char *where, int line, const char *format,
+                              ...) __attribute__((format(printf, 3, 4)));
 
 #define RIG_QUEUES 2
 #define RIG_LIMIT  10000 /* ms; longer than anything here may take */
@@ -31,7 +40,7 @@ void rig_init(struct rig *rig);
 void rig_join(struct rig *rig, const char *directory);
 void rig_fini(struct rig *rig); /* closes, removes the directory */
 
-struct broker *rig_open(struct rig *rig);  /* as an ingress that follows */
+struct broker *rig_open(struct rig *rig);   /* as an ingress that follows */
 struct broker *rig_worker(struct rig *rig); /* another one, as a worker */
 void rig_close(struct rig *rig);
 
@@ -39,9 +48,9 @@ void rig_close(struct rig *rig);
 
 struct ask {
     unsigned queue;
-    const char *text;      /* the message */
-    const char *key;       /* names scope; NULL: none */
-    const char *print;     /* the fingerprint; NULL: the text */
+    const char *text;  /* the message */
+    const char *key;   /* names scope; NULL: none */
+    const char *print; /* the fingerprint; NULL: the text */
     bool idempotent;
     const struct ticket *replays;
 };
@@ -55,6 +64,7 @@ int lookup(struct broker *broker, const struct ticket *ticket,
 int cancel(struct broker *broker, const struct ticket *ticket);
 /* The stored response as text in a static buffer; "" while there is none. */
 const char *response(struct broker *broker, const struct ticket *ticket);
+size_t response_size(struct broker *broker, const struct ticket *ticket);
 /* Waits until the ticket has an end, and returns it. */
 enum ticket_state wait_end(struct broker *broker, const struct ticket *ticket);
 enum ticket_state wait_state(struct broker *broker, const struct ticket *ticket,
@@ -63,6 +73,10 @@ enum ticket_state wait_state(struct broker *broker, const struct ticket *ticket,
 void follow(struct rig *rig, const struct ticket *ticket);
 const char *wait_followed(struct rig *rig, const struct ticket *ticket);
 unsigned followed_count(struct rig *rig, const struct ticket *ticket);
+
+/* Waits until the ticket is not kept any more. */
+void wait_gone(struct broker *broker, const struct ticket *ticket);
+void wait_ms(span_ms span); /* for what must not happen meanwhile */
 
 struct queue_stats stats(struct broker *broker, unsigned queue);
 
@@ -86,6 +100,9 @@ void taker_open(struct taker *taker, struct broker *broker, unsigned queue,
 void taker_close(struct taker *taker);
 /* The next attempt; fails the test when none comes. */
 struct attempt *taker_next(struct taker *taker);
+struct attempt *taker_wait(struct taker *taker); /* without a limit */
+/* Until this many in all were taken by takers. */
+void wait_taken(struct taker *takers, unsigned len, unsigned count);
 /* True when none comes within the time. */
 bool taker_gets_nothing(struct taker *taker, span_ms within);
 void taker_answer(struct taker *taker, struct attempt *attempt,

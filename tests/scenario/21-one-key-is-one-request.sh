@@ -35,18 +35,19 @@ start second ingress
 await_ready second
 config=$first_config
 touch "$marks/runs"
+text='Content-Type: text/plain'
 runs() { grep -c "^$1 " "$marks/runs" || true; }
 
 # 100 at once, half at each ingress, some waiting, some not.
 for try in 1 2; do
     for at in $one $two; do
         python burst.py --port "$at" --clients 25 --requests 25 --method POST \
-            --field "Idempotency-Key: \"many-$try\"" --data "many-$try" --show \
+            --field "Idempotency-Key: \"many-$try\"" --data "many-$try" --field "$text" --show \
             /count >"$dir/waiting-$at-$try" &
         waiting+=($!)
         python burst.py --port "$at" --clients 25 --requests 25 --method POST \
             --field "Idempotency-Key: many-$try" --data "many-$try" \
-            --field 'Prefer: respond-async' /count >"$dir/async-$at-$try" &
+            --field "$text" --field 'Prefer: respond-async' /count >"$dir/async-$at-$try" &
         async+=($!)
     done
 done
@@ -68,7 +69,7 @@ done
 # Done: the stored answer again, quoted or bare, at either ingress.
 for port in $one $two; do
     for key in many-1 '"many-1"'; do
-        http /count -d many-1 -H "Idempotency-Key: $key"
+        http /count -d many-1 -H "$text" -H "Idempotency-Key: $key"
         is "a repetition with $key" 200 "$status"
         matches "its answer" '^many-1 ' "$(cat "$body")"
     done
@@ -76,9 +77,9 @@ done
 is "runs after repetitions" 1 "$(runs many-1)"
 
 # Another request under that key is refused; another scope is another key.
-http /count -d other -H 'Idempotency-Key: many-1'
+http /count -d other -H "$text" -H 'Idempotency-Key: many-1'
 problem 422 'key-reused'
-http '/count?other' -d many-1 -H 'Idempotency-Key: many-1'
+http '/count?other' -d many-1 -H "$text" -H 'Idempotency-Key: many-1'
 problem 422 'key-reused'
 is "runs of the refused" 0 "$(runs other)"
 http /count -X PUT -d elsewhere -H 'Idempotency-Key: many-1'
@@ -121,6 +122,6 @@ start first ingress
 start worker worker
 port=$one admin=$first_admin
 await_ready first
-http /count -d many-1 -H 'Idempotency-Key: many-1'
+http /count -d many-1 -H "$text" -H 'Idempotency-Key: many-1'
 is "after a restart" 200 "$status"
 is "runs after a restart" 1 "$(runs many-1)"

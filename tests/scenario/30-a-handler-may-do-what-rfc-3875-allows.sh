@@ -52,7 +52,7 @@ queues:
   - name: cgi
     handler: {cgi: {directory: ./cgi}}
     max_response: 32MiB
-    timeout: 30s
+    attempts: 1
 EOF2
 up
 

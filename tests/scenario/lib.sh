@@ -101,12 +101,12 @@ alive() { # alive PID: runs, and is no zombie
 gone() { ! alive "$1"; }
 
 # start NAME COMMAND [ARGUMENT...]: `cloakroom COMMAND -c FILE ...` in the
-# background; its log is $dir/NAME.log
+# background; its log is $dir/NAME.log, what it prints $dir/NAME.out
 start() {
     local name=$1 command=$2
     shift 2
     "$CLOAKROOM" "$command" -c "$config" "$@" \
-        </dev/null >>"$dir/$name.log" 2>&1 &
+        </dev/null >>"$dir/$name.out" 2>>"$dir/$name.log" &
     pids[$name]=$!
 }
 

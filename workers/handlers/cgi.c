@@ -301,7 +301,7 @@ static void
 read_output(struct cgi_run *it, struct slice bytes)
 {
     bool head = it->redirects == 0 && slice_is(it->request.method, "HEAD");
-    struct cgi_output output;
+    struct cgi_output output = {0};
     struct error err;
 
     if (cgi_output_parse(bytes, head, &output, &err) < 0)

@@ -202,8 +202,10 @@ static inline struct attempt *
 fixture_run(struct fixture *it, const char *method, const char *target,
             const char *fields, struct slice body)
 {
+    unsigned count = it->count + 1;
+
     fixture_begin(it, method, target, fields, body);
-    fixture_await(it, it->count + 1);
+    fixture_await(it, count);
     return it->ended;
 }
 

@@ -1,0 +1,222 @@
+/* worker_test.c - the life of a worker, with a broker that the test plays. */
+#include "tests/unit/test.h"
+#include "tests/unit/workers/fake_broker.h"
+
+#include <dirent.h>
+#include <signal.h>
+
+static struct queue_settings queue = {
+    .concurrency = 2,
+    .timeout = 20000,
+    .max_response = 100000,
+    .lease = 10000,
+};
+
+/* Runs a worker with a program of the zoo. */
+static int
+run_worker(const char *program, void *(*script)(void *), struct error *err)
+{
+    char *command[2] = {program == NULL ? NULL : zoo(program), NULL};
+    static char name[] = "tests", release[] = "v1", body[] = "ok";
+
+    queue.name = name;
+    queue.release = release;
+    queue.handler.type = program == NULL ? HANDLER_RESPOND : HANDLER_CGI;
+    queue.handler.cgi.command = command;
+    queue.handler.respond.status = 200;
+    queue.handler.respond.body = body;
+    int r = fake_worker(&queue, script, err);
+    free(command[0]);
+    return r;
+}
+
+static void *
+serve_and_stop(void *unused)
+{
+    for (int i = 0; i < 5; i++) {
+        const struct attempt *attempt = fake_run("/run");
+        ck_assert_int_eq(attempt->outcome, OUTCOME_ANSWERED);
+        ck_assert(attempt->again);
+    }
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_worker_serves_until_it_is_asked_to_stop)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker("hello.sh", serve_and_stop, &err), 0);
+        ck_assert_uint_eq(fake.hellos, 1);
+        ck_assert_uint_eq(fake.goodbyes, 1);
+    }
+END_TEST
+
+START_TEST(a_fixed_answer_comes_at_once)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker(NULL, serve_and_stop, &err), 0);
+    }
+END_TEST
+
+static void *
+stop_while_it_runs(void *unused)
+{
+    fake_give(make_attempt("POST", "/run", "", SLICE("Content-Type: a/b\n\n")));
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.stopping);
+    /* One that was on its way is given back. */
+    struct attempt *late = make_attempt("GET", "/run", "", SLICE(""));
+    pthread_mutex_lock(&fake.lock);
+    bool drained = fake.drained;
+    fake.out += !drained;
+    pthread_mutex_unlock(&fake.lock);
+    if (drained) {
+        free_attempt(late);
+        return unused;
+    }
+    fake.session.options.on_take(fake.session.options.opaque, &late);
+    FAKE_AWAIT(fake.finished == 2);
+    return unused;
+}
+
+START_TEST(what_runs_may_end_and_nothing_is_kept)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker("parrot.sh", stop_while_it_runs, &err), 0);
+        ck_assert_uint_eq(fake.out, 0);
+    }
+END_TEST
+
+static void *
+stop_twice(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.stopping);
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_LOST);
+    return unused;
+}
+
+START_TEST(a_second_signal_kills_the_handlers)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker("stubborn.sh", stop_twice, &err), 0);
+    }
+END_TEST
+
+static void *
+lose_the_lease(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    fake.session.options.on_lost(fake.session.options.opaque);
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_LOST);
+    FAKE_AWAIT(fake.hellos == 2);
+    ck_assert_uint_eq(fake.goodbyes, 1);
+    /* The new session works: its spawner starts again. */
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.stopping);
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_lost_lease_kills_and_a_new_hello_follows)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker("stubborn.sh", lose_the_lease, &err), 0);
+        ck_assert_uint_eq(fake.hellos, 2);
+    }
+END_TEST
+
+static void *
+cancel_it(void *unused)
+{
+    struct attempt *attempt = make_attempt("GET", "/run", "", SLICE(""));
+    struct ticket ticket = attempt->ticket;
+    uint64_t id = attempt->id;
+
+    fake_give(attempt);
+    fake.session.options.on_cancel(fake.session.options.opaque, &ticket, id);
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_CANCELLED);
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_cancel_ends_the_handler)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker("hang.sh", cancel_it, &err), 0);
+    }
+END_TEST
+
+/* The pid of this process's only child. */
+static pid_t
+child_pid(void)
+{
+    char path[64];
+    int pid = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    FILE *file = fopen(path, "re");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%d", &pid), 1);
+    fclose(file);
+    return pid;
+}
+
+static void *
+kill_the_spawner(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(child_pid(), SIGKILL);
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_LOST);
+    return unused;
+}
+
+START_TEST(without_its_spawner_a_worker_ends_with_an_error)
+    {
+        struct error err = {0};
+
+        ck_assert_int_eq(run_worker("hang.sh", kill_the_spawner, &err), -EIO);
+        ck_assert_ptr_nonnull(strstr(err.text, "spawner"));
+        ck_assert_uint_eq(fake.goodbyes, 1);
+    }
+END_TEST
+
+static void *
+see_it_hold_back(void *unused)
+{
+    const struct attempt *attempt = fake_run("/run");
+
+    ck_assert_int_eq(attempt->outcome, OUTCOME_NOT_STARTED);
+    ck_assert(!attempt->again);
+    FAKE_AWAIT(fake.wanted == 2); /* asked again a little later */
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_missing_program_does_not_send_the_backlog_round)
+    {
+        struct error err;
+
+        ck_assert_int_eq(run_worker("missing", see_it_hold_back, &err), 0);
+    }
+END_TEST
+
+TESTS("workers", "worker", a_worker_serves_until_it_is_asked_to_stop,
+      a_fixed_answer_comes_at_once, what_runs_may_end_and_nothing_is_kept,
+      a_second_signal_kills_the_handlers,
+      a_lost_lease_kills_and_a_new_hello_follows, a_cancel_ends_the_handler,
+      without_its_spawner_a_worker_ends_with_an_error,
+      a_missing_program_does_not_send_the_backlog_round)
