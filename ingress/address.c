@@ -29,7 +29,7 @@ format(const struct sockaddr *address, socklen_t len, char text[ADDRESS_SIZE])
 void
 address_of_peer(int fd, char text[ADDRESS_SIZE])
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
 
     text[0] = '\0';
@@ -40,7 +40,7 @@ address_of_peer(int fd, char text[ADDRESS_SIZE])
 void
 address_of_local(int fd, char text[ADDRESS_SIZE])
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
 
     text[0] = '\0';

@@ -52,8 +52,13 @@ set_body(struct client *client, int status, const char *type, struct slice body)
 static void
 ticket_path(const struct ticket *ticket, char path[PATH_SIZE])
 {
-    memcpy(path, "/-/tickets/", 11);
-    ticket_format(ticket, path + 11);
+    char name[TICKET_TEXT + 1];
+    struct text text = text_over(path, PATH_SIZE);
+
+    ticket_format(ticket, name);
+    text_add(&text, SLICE("/-/tickets/"));
+    text_add(&text, slice_of(name));
+    text_end(&text);
 }
 
 /* When to ask again: soon for a young request, seldom for an old one. */
@@ -62,10 +67,11 @@ add_retry_after(struct client *client, const struct ticket *ticket)
 {
     span_ms age = ticket == NULL ? 0 : clock_wall() - ticket_time(ticket);
     int seconds = age < 20000 ? 1 : age > 300000 ? 30 : (int)(age / 10000);
-    char text[16];
+    char storage[16];
+    struct text text = text_over(storage, sizeof(storage));
 
-    snprintf(text, sizeof(text), "%d", seconds);
-    reply_add(client, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    text_add_number(&text, seconds);
+    reply_add(client, MHD_HTTP_HEADER_RETRY_AFTER, text_end(&text));
 }
 
 static void
@@ -73,16 +79,26 @@ add_preferences(struct client *client, bool is_ticket)
 {
     char applied[PREFER_APPLIED_SIZE];
 
+    if (client->is_joined)
+        reply_add(client, "Idempotency-Replayed", "true");
+    if (!client->plan.async_applied && !client->plan.wait_applied)
+        return;
+    reply_add(client, MHD_HTTP_HEADER_VARY, "Prefer");
     prefer_applied(&client->plan, is_ticket, applied);
     if (applied[0] != '\0')
         reply_add(client, "Preference-Applied", applied);
-    if (client->plan.async_applied || client->plan.wait_applied)
-        reply_add(client, MHD_HTTP_HEADER_VARY, "Prefer");
-    if (client->is_joined)
-        reply_add(client, "Idempotency-Replayed", "true");
 }
 
 /* ---- problems ---- */
+
+/* None for each request, unless asked for. */
+static void
+log_refusal(const struct client *client, int status, const char *code)
+{
+    if (log_is_on(LOG_DEBUG))
+        log_event(EVENT_REFUSED, "peer=%s status=%d code=%s", client->peer,
+                  status, code);
+}
 
 static void
 set_problem(struct client *client, int status, const char *code,
@@ -90,6 +106,7 @@ set_problem(struct client *client, int status, const char *code,
 {
     struct buf body;
 
+    log_refusal(client, status, code);
     buf_init(&body, PROBLEM_MAX);
     int r = problem_body(&body, status, code, detail, ticket);
     assert(r == 0); /* our sentences are shorter than the cap */
@@ -181,7 +198,8 @@ is_strict(const struct client *client)
 void
 reply_accepted(struct client *client, const struct ticket_status *status)
 {
-    char path[PATH_SIZE], link[PATH_SIZE + 32];
+    char path[PATH_SIZE], storage[PATH_SIZE + 32];
+    struct text link = text_over(storage, sizeof(storage));
 
     ticket_path(&client->ticket, path);
     if (is_strict(client)) {
@@ -193,9 +211,11 @@ reply_accepted(struct client *client, const struct ticket_status *status)
         set_status(client, 202, status);
         reply_add(client, MHD_HTTP_HEADER_CONTENT_LOCATION, path);
     }
-    snprintf(link, sizeof(link), "<%s>; rel=\"monitor\"", path);
+    text_add(&link, SLICE("<"));
+    text_add(&link, slice_of(path));
+    text_add(&link, SLICE(">; rel=\"monitor\""));
     reply_add(client, MHD_HTTP_HEADER_LOCATION, path);
-    reply_add(client, MHD_HTTP_HEADER_LINK, link);
+    reply_add(client, MHD_HTTP_HEADER_LINK, text_end(&link));
     add_retry_after(client, &client->ticket);
     add_preferences(client, true);
 }
@@ -320,6 +340,7 @@ reply_raw(struct client *client, const struct refusal *refusal)
     char head[512];
     struct buf body;
 
+    log_refusal(client, refusal->status, refusal->code);
     buf_init(&body, PROBLEM_MAX);
     int r = problem_body(&body, refusal->status, refusal->code, refusal->detail,
                          NULL);

@@ -37,29 +37,45 @@ text_add_number(struct text *text, int64_t n)
     text_add(text, (struct slice){digits + at, sizeof(digits) - at});
 }
 
-/* One byte as JSON (RFC 8259 section 7); bytes that are not ASCII become '?',
- * for they may not be UTF-8. */
+/* A byte that may not stand for itself (RFC 8259 section 7); one that is not
+ * ASCII becomes '?', for it may not be UTF-8. */
 static void
 add_json_char(struct text *text, char c)
 {
     static const char hex[] = "0123456789abcdef";
     unsigned char u = (unsigned char)c;
-    const char escaped[] = {'\\', 'u', '0', '0', hex[u >> 4], hex[u & 15]};
+    const char control[] = {'\\', 'u', '0', '0', hex[u >> 4], hex[u & 15]};
+    const char marked[] = {'\\', c};
 
-    if (c == '"' || c == '\\')
-        text_add(text, (struct slice){(const char[]){'\\', c}, 2});
-    else if (u < 0x20)
-        text_add(text, (struct slice){escaped, sizeof(escaped)});
+    if (u < 0x20)
+        text_add(text, (struct slice){control, sizeof(control)});
+    else if (u >= 0x7f)
+        text_add(text, SLICE("?"));
     else
-        text_add(text, (struct slice){u >= 0x7f ? "?" : &c, 1});
+        text_add(text, (struct slice){marked, sizeof(marked)});
+}
+
+static bool
+is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
 void
 text_add_json(struct text *text, struct slice s)
 {
     text_add(text, SLICE("\""));
-    for (size_t i = 0; i < s.len; i++)
-        add_json_char(text, s.at[i]);
+    while (s.len > 0) {
+        size_t plain = 0;
+        while (plain < s.len && is_plain(s.at[plain]))
+            plain++;
+        text_add(text, (struct slice){s.at, plain});
+        s = slice_from(s, plain);
+        if (s.len > 0) {
+            add_json_char(text, s.at[0]);
+            s = slice_from(s, 1);
+        }
+    }
     text_add(text, SLICE("\""));
 }
 

@@ -62,7 +62,7 @@ insert(struct timers *timers, struct timer *timer)
     if (timers->len == timers->room) {
         timers->room = timers->room == 0 ? 64 : timers->room * 2;
         timers->heap =
-            mem_grow(timers->heap, timers->room, sizeof(*timers->heap));
+            mem_grow(timers->heap, timers->room, sizeof(struct timer *));
     }
     timer->key = timer->due;
     put(timers, timers->len++, timer);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/mem.h"
 
 #define NAME_PREFIX "cloakroom-"
@@ -181,8 +182,9 @@ make_at(int parent, const char *name)
 struct cgroups *
 cgroups_open(unsigned slots)
 {
+    if (FAULT("workers.cgroups"))
+        return NULL;
     struct cgroups *cgroups = mem_new(struct cgroups);
-
     cgroups->slots = mem_zalloc(slots * sizeof(*cgroups->slots));
     cgroups->slots_len = slots;
     for (unsigned i = 0; i < slots; i++)

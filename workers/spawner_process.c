@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/mem.h"
 #include "workers/cgroups.h"
 #include "workers/kin.h"
@@ -327,6 +328,8 @@ bear(struct spawner_process *spawner, struct ward *ward, struct spawn *spawn)
     unsigned slot = (unsigned)(ward - spawner->wards);
     enum spawn_step *step = &ward->how.step;
 
+    if (FAULT("workers.fork"))
+        return -EAGAIN;
     spawn->cgroup =
         spawner->cgroups == NULL ? -1 : cgroups_slot(spawner->cgroups, slot);
     ward->caged = spawn->cgroup >= 0;

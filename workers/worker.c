@@ -203,12 +203,15 @@ part(struct worker *worker)
 static void
 greet_again(struct worker *worker)
 {
+    char quoted[sizeof(struct error)];
     struct error err;
 
     part(worker);
     if (greet(worker, &err) == 0)
         return;
-    log_event(EVENT_NOTE, "text=\"no new session: %s\"", err.text);
+    error_wrap(&err, err.code, "no new session");
+    log_event(EVENT_NOTE, "queue=%s text=%s", worker->queue->name,
+              log_quote(slice_of(err.text), quoted, sizeof(quoted)));
     back_off(worker);
 }
 
@@ -279,10 +282,6 @@ begin(struct worker *worker, struct attempt **attempt)
         put_back(worker, attempt, "the worker stopped before it began");
         return;
     }
-    if (log_is_on(LOG_DEBUG))
-        log_ticket(EVENT_TAKEN, &(*attempt)->ticket, worker->queue->name,
-                   (*attempt)->number, "queue_slot=%u",
-                   runs_running(worker->runs));
     runs_begin(worker->runs, attempt);
 }
 

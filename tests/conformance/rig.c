@@ -657,6 +657,15 @@ taker_end(struct taker *taker, struct attempt *attempt, enum outcome outcome,
     broker_finish(taker->session, &attempt);
 }
 
+boot_ms
+taker_lease(struct taker *taker)
+{
+    pthread_mutex_lock(&taker->lock);
+    const boot_ms lease = taker->lost ? 0 : taker->lease;
+    pthread_mutex_unlock(&taker->lock);
+    return lease;
+}
+
 static void
 wait_flag(struct taker *taker, const bool *flag, const char *what)
 {

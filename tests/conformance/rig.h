@@ -109,6 +109,7 @@ void taker_answer(struct taker *taker, struct attempt *attempt,
                   const char *text, bool again);
 void taker_end(struct taker *taker, struct attempt *attempt,
                enum outcome outcome, const char *reason, bool again);
+boot_ms taker_lease(struct taker *taker); /* 0: lost */
 void taker_wait_lost(struct taker *taker);
 void taker_wait_cancel(struct taker *taker);
 void taker_stop(struct taker *taker); /* and waits until it is drained */

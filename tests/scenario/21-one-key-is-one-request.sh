@@ -41,13 +41,13 @@ runs() { grep -c "^$1 " "$marks/runs" || true; }
 # 100 at once, half at each ingress, some waiting, some not.
 for try in 1 2; do
     for at in $one $two; do
-        python burst.py --port "$at" --clients 25 --requests 25 --method POST \
+        python_start burst.py --port "$at" --clients 25 --requests 25 --method POST \
             --field "Idempotency-Key: \"many-$try\"" --data "many-$try" --field "$text" --show \
-            /count >"$dir/waiting-$at-$try" &
+            /count >"$dir/waiting-$at-$try"
         waiting+=($!)
-        python burst.py --port "$at" --clients 25 --requests 25 --method POST \
+        python_start burst.py --port "$at" --clients 25 --requests 25 --method POST \
             --field "Idempotency-Key: many-$try" --data "many-$try" \
-            --field "$text" --field 'Prefer: respond-async' /count >"$dir/async-$at-$try" &
+            --field "$text" --field 'Prefer: respond-async' /count >"$dir/async-$at-$try"
         async+=($!)
     done
 done

@@ -35,7 +35,7 @@ queues:
     timeout: 20s
 EOF2
 up
-python crash_client.py "$port" 8 "$marks/stop" "$marks/seen" &
+python_start crash_client.py "$port" 8 "$marks/stop" "$marks/seen"
 client=$!
 
 one_of() { shuf -n 1; }
@@ -58,7 +58,9 @@ kill_one() {
     [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
 }
 answered() { wc -l <"$marks/seen"; }
-more_answered() { [ "$(answered)" -ge "$1" ] || gone "$client"; }
+more_answered() {
+    [ "$(answered)" -ge "$1" ] || gone "$client" || gone "${pids[up]}"
+}
 
 for i in $(seq $kills); do
     case $((i % 4)) in
@@ -67,9 +69,9 @@ for i in $(seq $kills); do
     3) await 30 kill_one handlers ;;
     0) await 30 kill_one spawners ;;
     esac
-    alive "${pids[up]}" || die "up ended after kill $i"
     # Work goes on before the next blow.
     await 60 more_answered $(($(answered) + 20))
+    alive "${pids[up]}" || die "up ended after kill $i"
 done
 
 touch "$marks/stop"

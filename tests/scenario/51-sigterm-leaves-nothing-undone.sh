@@ -24,8 +24,8 @@ runs_are() { [ "$(wc -l <"$marks/runs")" = "$1" ]; }
 start ingress ingress
 start worker worker
 await_ready ingress
-python burst.py --port "$port" --clients 10 --requests 10 --show \
-    '/slow?held' >"$dir/waited" &
+python_start burst.py --port "$port" --clients 10 --requests 10 --show \
+    '/slow?held' >"$dir/waited"
 burst=$!
 queued_are() { stat_is slow queued "$1" && stat_is slow running "$2"; }
 await 20 queued_are 8 2

@@ -15,6 +15,7 @@ routes:
 queues:
   - name: echo
     handler: {cgi: {command: ./cgi/echo, environment: {MARKS: $marks}}}
+    concurrency: 1
 EOF2
 touch "$marks/ran"
 start ingress ingress

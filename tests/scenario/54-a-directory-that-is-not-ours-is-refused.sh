@@ -50,8 +50,9 @@ refused() {
     is "$1: nothing was changed" "$before" "$(fingerprint)"
 }
 fingerprint() {
+    touch "$dir/elsewhere" # what links point to
     find "$data/" "$dir/elsewhere" -type f \( -name 'cloakroom.db*' -o \
-        -name ticket.key -o -name elsewhere \) ! -name '*-shm' 2>/dev/null |
+        -name ticket.key -o -name elsewhere \) ! -name '*-shm' |
         sort | xargs -r -d '\n' sha256sum
 }
 afresh() {

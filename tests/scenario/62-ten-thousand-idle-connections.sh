@@ -14,7 +14,7 @@ hard=$(ulimit -Hn)
     die "this scenario needs a hard limit of 10500 descriptors; it is $hard"
 ulimit -Sn 256
 up
-python idle.py "$port" 10000 "$marks/there" "$marks/enough" &
+python_start idle.py "$port" 10000 "$marks/there" "$marks/enough"
 idle=$!
 there() { [ -e "$marks/there" ] || gone $idle; }
 await 60 there
@@ -40,7 +40,7 @@ stop up
 sed -i 's/max_connections: .*/max_connections: 50/' "$config"
 up
 rm -f "$marks/there" "$marks/enough"
-python idle.py "$port" 45 "$marks/there" "$marks/enough" &
+python_start idle.py "$port" 45 "$marks/there" "$marks/enough"
 idle=$!
 await 20 there
 python burst.py --port "$port" --clients 40 --requests 40 --timeout 5 /r >"$dir/burst"

@@ -47,8 +47,8 @@ is "other queues go on" 200 "$status"
 is "what is in the queue" 10 "$(stat_of deep queued)"
 
 # Held connections: above the cap a client gets its ticket at once.
-python burst.py --port "$port" --clients 8 --requests 8 --method POST /slow \
-    >"$dir/waiting" &
+python_start burst.py --port "$port" --clients 8 --requests 8 --method POST /slow \
+    >"$dir/waiting"
 burst=$!
 await 20 stat_is slow accepted 8
 tickets_at_once() { [ "$(grep -c '^202 ' "$dir/waiting")" = 3 ]; }

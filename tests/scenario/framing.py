@@ -125,7 +125,10 @@ def main():
     for name, data, wanted in CASES:
         received, closed = converse(data + SMUGGLED)
         statuses = [s.decode() for s in re.findall(rb"HTTP/1\.[01] (\d{3})", received)]
-        if len(statuses) > 1 or not closed or (statuses and statuses[0] not in wanted.split()):
+        # libmicrohttpd 0.9.75 writes the head of its own refusals twice.
+        if len(set(statuses)) > 1 or b"smuggled" in received or not closed or (
+            statuses and statuses[0] not in wanted.split()
+        ):
             failed += 1
             print(f"{name}: answers {statuses}, closed: {closed}; expected one of {wanted}, closed")
         elif not statuses and name not in ("HTTP/0.9",):

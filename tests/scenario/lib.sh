@@ -388,8 +388,8 @@ stat_of() {
 stat_is() { [ "$(stat_of "$1" "$2")" = "$3" ]; }
 
 # python HELPER ARGUMENT...: one of the programs beside this file
-python() {
-    local helper=$1
-    shift
-    python3 "$here/$helper" "$@"
-}
+python() { python3 "$here/$1" "${@:2}"; }
+
+# python_start HELPER ARGUMENT...: the same in the background; its pid is in $!
+# (of `python ... &` it would be the pid of a shell)
+python_start() { python3 "$here/$1" "${@:2}" & }

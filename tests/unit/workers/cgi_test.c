@@ -303,6 +303,9 @@ START_TEST(what_a_program_leaves_behind_is_dead_at_its_end)
             message_fini(&response);
             fixture_close(&it);
         }
+        char *remove = mem_printf("rm -r %s", directory);
+        ck_assert_int_eq(system(remove), 0);
+        free(remove);
         free(where.name);
         free(where.value);
     }
@@ -372,6 +375,22 @@ START_TEST(without_descriptors_an_attempt_is_put_back)
     }
 END_TEST
 
+START_TEST(without_processes_an_attempt_is_put_back)
+    {
+        struct fixture it;
+
+        setenv("CLOAKROOM_FAULT", "workers.fork:1", 1);
+        fixture_init(&it, "hello.sh");
+        fixture_open(&it);
+        const struct attempt *ended = fixture_get(&it, "/run");
+        ck_assert_int_eq(ended->outcome, OUTCOME_NOT_STARTED);
+        ck_assert_ptr_nonnull(strstr(ended->reason, "ulimit -u"));
+        struct message response = response_of(fixture_get(&it, "/run"));
+        message_fini(&response);
+        fixture_close(&it);
+    }
+END_TEST
+
 START_TEST(an_environment_that_is_too_large_is_refused)
     {
         struct fixture it;
@@ -410,4 +429,5 @@ TESTS("workers", "cgi", a_program_answers, a_body_of_any_size_comes_back,
       what_a_program_leaves_behind_is_dead_at_its_end,
       a_cancelled_run_ends_as_cancelled, many_run_at_a_time,
       without_descriptors_an_attempt_is_put_back,
+      without_processes_an_attempt_is_put_back,
       an_environment_that_is_too_large_is_refused)

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "broker/broker.h"
+#include "common/fault.h"
 #include "common/mem.h"
 #include "common/message.h"
 #include "common/own.h"
@@ -26,6 +27,7 @@
 __attribute__((constructor)) static void
 be_the_spawner(int argc, char **argv)
 {
+    fault_init();
     if (argc == 2 && strcmp(argv[1], "spawner") == 0)
         exit(spawner_main(STDIN_FILENO));
 }

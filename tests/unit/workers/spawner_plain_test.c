@@ -1,0 +1,10 @@
+/* spawner_plain_test.c - spawner_test.c again, where no cgroup can be made. */
+#include <stdlib.h>
+
+__attribute__((constructor(101))) static void
+do_without_cgroups(void)
+{
+    setenv("CLOAKROOM_FAULT", "workers.cgroups:1+", 1);
+}
+
+#include "tests/unit/workers/spawner_test.c"
