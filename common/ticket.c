@@ -2,6 +2,7 @@
 #include "common/ticket.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,41 @@ make_tag(const struct ticket_secret *secret, const uint8_t uuid[UUID_BYTES],
     crypto_auth_hmacsha256_final(&state, tag);
 }
 
+/* Random bytes come from the kernel many tickets at a time: a system call for
+ * each would be a third of the cost of a ticket. A child of fork must not use
+ * its parent's again. */
+static __thread struct {
+    uint8_t bytes[32 * UUID_BYTES];
+    size_t left;
+} stock;
+
+static void
+drop_stock(void)
+{
+    stock.left = 0;
+}
+
+static void
+watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, drop_stock);
+}
+
+static void
+take_random(uint8_t uuid[UUID_BYTES])
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (stock.left == 0) {
+        pthread_once(&once, watch_forks);
+        randombytes_buf(stock.bytes, sizeof(stock.bytes));
+        stock.left = sizeof(stock.bytes);
+    }
+    stock.left -= UUID_BYTES;
+    memcpy(uuid, stock.bytes + stock.left, UUID_BYTES);
+    sodium_memzero(stock.bytes + stock.left, UUID_BYTES);
+}
+
 /* 48 bits of time, version 8, 12 bits of slot, variant 2, 4 bits of slot, 58
  * random bits (RFC 9562 section 5.8). */
 struct ticket
@@ -171,7 +207,7 @@ ticket_make(const struct ticket_secret *secret, wall_ms now, int slot)
     uint8_t *b = ticket.bytes;
     uint8_t tag[crypto_auth_hmacsha256_BYTES];
 
-    randombytes_buf(b, UUID_BYTES);
+    take_random(b);
     for (int i = 0; i < 6; i++)
         b[i] = (uint8_t)(now >> (8 * (5 - i)));
     unsigned place = slot == TICKET_RANDOM_SLOT ? (unsigned)b[6] << 8 | b[7]

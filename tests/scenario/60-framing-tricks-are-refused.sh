@@ -11,7 +11,8 @@ queues:
   - {name: r, handler: {respond: {status: 200, body: ran}}}
   - {name: smuggled, handler: {respond: {status: 200, body: smuggled}}}
 EOF2
-up
+start up up --verbose # which logs each refusal
+await_ready up
 
 python framing.py "$port" >"$dir/framing" ||
     fail "not refused:"$'\n'"$(cat "$dir/framing")"

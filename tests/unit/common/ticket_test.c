@@ -217,9 +217,31 @@ START_TEST(two_makers_at_once_have_one_secret)
     }
 END_TEST
 
-TESTS("common", "ticket", what_is_formatted_is_parsed_again,
-      any_changed_character_is_refused, what_is_no_ticket_is_refused,
-      upper_case_is_another_spelling_and_refused,
+START_TEST(a_child_of_fork_makes_other_tickets)
+    {
+        struct ticket_secret *secret = secret_new();
+        struct ticket mine, theirs = ticket_make(secret, 1700000000000, -1);
+        int pipes[2];
+
+        ck_assert_int_eq(pipe(pipes), 0);
+        if (fork() == 0) {
+            theirs = ticket_make(secret, 1700000000000, -1);
+            _exit(write(pipes[1], &theirs, sizeof(theirs)) == sizeof(theirs)
+                      ? 0
+                      : 1);
+        }
+        mine = ticket_make(secret, 1700000000000, -1);
+        ck_assert_int_eq(read(pipes[0], &theirs, sizeof(theirs)),
+                         sizeof(theirs));
+        ck_assert(!ticket_eq(&mine, &theirs));
+        ck_assert_int_gt(wait(NULL), 0);
+        secret_end(secret);
+    }
+END_TEST
+
+TESTS("common", "ticket", a_child_of_fork_makes_other_tickets,
+      what_is_formatted_is_parsed_again, any_changed_character_is_refused,
+      what_is_no_ticket_is_refused, upper_case_is_another_spelling_and_refused,
       another_secret_refuses_the_ticket,
       it_is_a_uuid_of_version_8_and_keeps_its_slot, text_sorts_by_time,
       the_secret_is_private_and_stays,
