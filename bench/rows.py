@@ -17,6 +17,7 @@ from systems import (BODY, FIELDS, ask, bare, cloakroom, nginx_fcgiwrap,
 
 CONNECTIONS = 64
 WARM_UP_S = 1
+PATIENCE_S = 60
 CGI_AT_A_TIME = 16
 SYNCS_OF_A_TRIP = 3      # accept, take, response
 TRIP_ROOM_MS = 0.3
@@ -300,8 +301,10 @@ def kib_each(programs, port, n, used, there):
     roots = [program.pid for program in programs]
     time.sleep(1)
     idle = rss_kib(roots)
-    clients = open_clients(port, n, used)
+    clients, until = open_clients(port, n, used), time.monotonic() + PATIENCE_S
     while not there():
+        if time.monotonic() > until:
+            raise Broken(f"not all of {n} clients wait after {PATIENCE_S} s")
         time.sleep(0.1)
     time.sleep(1)
     return (rss_kib(roots) - idle) / n, clients
@@ -319,7 +322,7 @@ def waiting(place, n, used):
             programs, room.port, n, used,
             lambda: room.queue()["queued"] >= n * (2 if used else 1))
         with room.start("worker"):
-            good = answers_within(clients, 60)
+            good = answers_within(clients, PATIENCE_S)
         close_all(clients)
     place.say(f"waiters: {each:.2f} KiB each{', used before' * used}")
     if good < n:

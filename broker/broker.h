@@ -121,12 +121,12 @@ void stored_free(struct stored *stored);
 
 struct ticket_status {
     enum ticket_state state;
-    char reason[200];   /* why it waits or failed; "" */
+    char reason[200]; /* why it waits or failed; "" */
     char queue[65];
-    unsigned attempts;  /* counted so far */
-    char release[65];   /* of the last attempt; "" before one */
+    unsigned attempts;                 /* counted so far */
+    char release[65];                  /* of the last attempt; "" before one */
     wall_ms submitted, started, ended; /* 0: not so far */
-    int64_t position;   /* requests ahead of it in the queue; -1: not queued */
+    int64_t position; /* requests ahead of it in the queue; -1: not queued */
     bool has_replays, has_replayed_by;
     struct ticket replays;     /* the dead letter that it repeats */
     struct ticket replayed_by; /* the newest repetition of it */
@@ -162,12 +162,13 @@ struct attempt {
     struct mail mail;
     struct ticket ticket;
     unsigned queue;
-    unsigned number;    /* 1 for the first; counts every run, as CLOAKROOM_ATTEMPT */
+    unsigned
+        number; /* 1 for the first; counts every run, as CLOAKROOM_ATTEMPT */
     bool repeatable;
-    uint64_t id;        /* the broker's */
+    uint64_t id; /* the broker's */
     struct origin origin;
     struct slice message;
-    void *opaque;       /* the worker's */
+    void *opaque; /* the worker's */
     /* set by the worker before broker_finish */
     enum outcome outcome;
     struct buf response; /* ANSWERED: the message. Else empty */
@@ -182,7 +183,7 @@ struct session;
 
 struct session_options {
     unsigned queue;
-    const char *name;    /* for people: "host:pid" */
+    const char *name; /* for people: "host:pid" */
     const char *release;
     unsigned concurrency;
     /* An attempt is ours; takes it. */

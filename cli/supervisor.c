@@ -19,7 +19,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define WORDS_MAX    12
+#define WORDS_MAX    16
 #define READY_FD     3
 /* An orphaned spawner ends its handlers by itself and cleans up after them. */
 #define ORPHAN_GRACE 1000 /* ms */

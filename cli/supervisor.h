@@ -33,7 +33,7 @@ struct child_options {
     const char *name;     /* for the log: "worker hits" */
     unsigned step;        /* when it is stopped: 0 first */
     span_ms patience;     /* from SIGTERM to SIGKILL */
-    const char *words[6]; /* the command line, NULL-ended: "worker", ... */
+    const char *words[8]; /* the command line, NULL-ended: "worker", ... */
     /* Not 0: it says on --ready FD when it is up; having ended so many times
      * before that, it is beyond help. */
     unsigned first_starts;

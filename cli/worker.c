@@ -91,9 +91,15 @@ serve(const struct options *options, const char *queue_name)
         return -queue;
     worker.queue = (unsigned)queue;
     r = await_store(settings, &err);
+    if (r < 0)
+        return process_fails(r, &err);
+    r = worker_run(settings, &worker, &err);
     if (r == 0)
-        r = worker_run(settings, &worker, &err);
-    return r == 0 ? END_OK : process_fails(r, &err);
+        return END_OK;
+    /* A store that breaks ends the process itself; -EIO is our own trouble (the
+     * spawner died), which a new start helps. */
+    process_fails(r, &err);
+    return r == -EIO ? END_FAILED : end_of_open(r);
 }
 
 static int

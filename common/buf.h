@@ -33,9 +33,9 @@ int buf_addf(struct buf *buf, const char *format, ...)
  * buf->len what was used. NULL where buf_add would say -EMSGSIZE. */
 char *buf_reserve(struct buf *buf, size_t len);
 
-void buf_clear(struct buf *buf);                       /* keeps the memory */
-void buf_drop(struct buf *buf, size_t len);            /* the first len bytes */
-void buf_move(struct buf *to, struct buf *from);       /* `to` must be empty */
-struct slice buf_slice(const struct buf *buf);         /* until the next add */
+void buf_clear(struct buf *buf);                 /* keeps the memory */
+void buf_drop(struct buf *buf, size_t len);      /* the first len bytes */
+void buf_move(struct buf *to, struct buf *from); /* `to` must be empty */
+struct slice buf_slice(const struct buf *buf);   /* until the next add */
 
 #endif

@@ -12,8 +12,9 @@
 
 #include "common/clock.h"
 
-#define LINE_MAX_BYTES 4000 /* below PIPE_BUF: lines of processes do not mix   \
-                             */
+#define LINE_MAX_BYTES                                                         \
+    4000 /* below PIPE_BUF: lines of processes do not mix                      \
+          */
 
 static const struct {
     const char *word;

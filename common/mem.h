@@ -11,9 +11,9 @@
 
 #include <stddef.h>
 
-void *mem_zalloc(size_t size);                       /* zeroed, never NULL */
-void *mem_grow(void *p, size_t count, size_t size);  /* realloc to count*size */
-char *mem_strdup(const char *text);                  /* NULL gives NULL */
+void *mem_zalloc(size_t size);                      /* zeroed, never NULL */
+void *mem_grow(void *p, size_t count, size_t size); /* realloc to count*size */
+char *mem_strdup(const char *text);                 /* NULL gives NULL */
 char *mem_strndup(const char *text, size_t len);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -13,7 +13,7 @@ struct slice {
     size_t len;
 };
 
-#define SLICE_ARG(s) (int)(s).len, (s).at /* for "%.*s" */
+#define SLICE_ARG(s)   (int)(s).len, (s).at /* for "%.*s" */
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
 
 struct slice slice_of(const char *text); /* NULL gives the empty slice */

@@ -228,7 +228,8 @@ release_answer(void *opaque)
     answer_unref(opaque);
 }
 
-/* The stored body, without a copy; the answer is let go with the response. */
+/* The stored body, without a copy: libmicrohttpd lets go of its reference to
+ * the answer with the response. */
 static void
 set_stored_body(struct client *client, int status, struct slice body,
                 struct answer *answer)
@@ -236,7 +237,6 @@ set_stored_body(struct client *client, int status, struct slice body,
     char *at = (char *)(uintptr_t)body.at;
 
     if (body.len == 0) {
-        answer_unref(answer);
         set_response(
             client, status, 0,
             MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
@@ -244,7 +244,7 @@ set_stored_body(struct client *client, int status, struct slice body,
     }
     set_response(client, status, body.len,
                  MHD_create_response_from_buffer_with_free_callback_cls(
-                     body.len, at, release_answer, answer));
+                     body.len, at, release_answer, answer_ref(answer)));
 }
 
 static bool
@@ -321,7 +321,6 @@ reply_stored(struct client *client, struct answer **answer)
         return;
     }
     if (!header_fits(client, &message)) {
-        answer_unref(taken);
         set_problem(client, 502, "header-too-large",
                     "the response's fields are larger than ingress.max_header "
                     "lets through; raise it and ask again",
@@ -330,6 +329,7 @@ reply_stored(struct client *client, struct answer **answer)
         replay(client, &message, taken);
     }
     message_fini(&message);
+    answer_unref(taken);
 }
 
 /* ---- past libmicrohttpd ---- */

@@ -17,10 +17,16 @@
 #define NAME_PREFIX "cloakroom-"
 #define NAME_SIZE   48
 
-/* Both -1: not made yet, or it could not be made. */
+/* Both descriptors -1: not made yet, or it could not be made.
+ *
+ * A cgroup that was killed once is not used again: kernels since 6.14 compare
+ * how often it was killed with the same count of the forking process's cgroup,
+ * and kill at birth what is born into one that differs. */
 struct slot {
     int directory;
-    int events; /* its cgroup.events */
+    int events;    /* its cgroup.events */
+    unsigned made; /* how often; a part of its name */
+    bool was_killed;
 };
 
 struct cgroups {
@@ -179,6 +185,16 @@ make_at(int parent, const char *name)
                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+static void
+close_slot(struct slot *slot)
+{
+    if (slot->events >= 0)
+        close(slot->events);
+    if (slot->directory >= 0)
+        close(slot->directory);
+    slot->events = slot->directory = -1;
+}
+
 struct cgroups *
 cgroups_open(unsigned slots)
 {
@@ -188,7 +204,7 @@ cgroups_open(unsigned slots)
     cgroups->slots = mem_zalloc(slots * sizeof(*cgroups->slots));
     cgroups->slots_len = slots;
     for (unsigned i = 0; i < slots; i++)
-        cgroups->slots[i] = (struct slot){-1, -1};
+        cgroups->slots[i] = (struct slot){.directory = -1, .events = -1};
     snprintf(cgroups->name, NAME_SIZE, NAME_PREFIX "%d", (int)getpid());
     cgroups->directory = -1;
     cgroups->parent = open_own();
@@ -212,12 +228,8 @@ cgroups_close(struct cgroups *cgroups)
 {
     if (cgroups == NULL)
         return;
-    for (unsigned i = 0; i < cgroups->slots_len; i++) {
-        if (cgroups->slots[i].directory < 0)
-            continue;
-        close(cgroups->slots[i].events);
-        close(cgroups->slots[i].directory);
-    }
+    for (unsigned i = 0; i < cgroups->slots_len; i++)
+        close_slot(&cgroups->slots[i]);
     if (cgroups->directory >= 0) {
         kill_in(cgroups->directory);
         remove_at(cgroups->parent, cgroups->name, 0);
@@ -232,12 +244,19 @@ cgroups_close(struct cgroups *cgroups)
 /* ---- slots ----------------------------------------------------------------
  */
 
+static void
+name_slot(const struct cgroups *cgroups, unsigned slot, char name[NAME_SIZE])
+{
+    snprintf(name, NAME_SIZE, "slot-%u.%u", slot, cgroups->slots[slot].made);
+}
+
 static bool
 make_slot(const struct cgroups *cgroups, unsigned slot, struct slot *made)
 {
     char name[NAME_SIZE];
 
-    snprintf(name, sizeof(name), "slot-%u", slot);
+    name_slot(cgroups, slot, name);
+    made->was_killed = false;
     made->directory = make_at(cgroups->directory, name);
     if (made->directory < 0)
         return false;
@@ -247,11 +266,21 @@ make_slot(const struct cgroups *cgroups, unsigned slot, struct slot *made)
     if (made->events >= 0 &&
         faccessat(made->directory, "cgroup.kill", W_OK, 0) == 0)
         return true;
-    if (made->events >= 0)
-        close(made->events);
-    close(made->directory);
-    *made = (struct slot){-1, -1};
+    close_slot(made);
     return false;
+}
+
+/* Lets go of a used-up cgroup. One that is not empty (what is in it cannot be
+ * killed at the moment) stays until we end. */
+static void
+drop_slot(const struct cgroups *cgroups, unsigned slot)
+{
+    char name[NAME_SIZE];
+
+    name_slot(cgroups, slot, name);
+    close_slot(&cgroups->slots[slot]);
+    remove_at(cgroups->directory, name, 0);
+    cgroups->slots[slot].made++;
 }
 
 int
@@ -259,6 +288,8 @@ cgroups_slot(struct cgroups *cgroups, unsigned slot)
 {
     assert(slot < cgroups->slots_len);
     struct slot *it = &cgroups->slots[slot];
+    if (it->was_killed)
+        drop_slot(cgroups, slot);
     if (it->directory < 0 && !make_slot(cgroups, slot, it))
         return -1;
     return it->directory;
@@ -300,6 +331,8 @@ cgroups_count(const struct cgroups *cgroups, unsigned slot)
 void
 cgroups_kill(struct cgroups *cgroups, unsigned slot)
 {
-    if (cgroups->slots[slot].directory >= 0)
-        kill_in(cgroups->slots[slot].directory);
+    if (cgroups->slots[slot].directory < 0)
+        return;
+    kill_in(cgroups->slots[slot].directory);
+    cgroups->slots[slot].was_killed = true;
 }

@@ -1,13 +1,13 @@
 /* cgroups.h - a cgroup for each slot, so that nothing can leave its attempt.
  *
- *     <our own cgroup>/cloakroom-PID/slot-N
+ *     <our own cgroup>/cloakroom-PID/slot-N.M
  *
  * A child is born in its slot's cgroup and cannot leave it by forking, setsid
  * or a change of its environment; cgroup.kill ends all in it at once. They are
  * made where cgroup v2 is mounted and our own cgroup is ours to write (root, or
  * a service with Delegate=yes). No controller is enabled, so nothing is
- * limited. Slots keep theirs from child to child: making one costs more than a
- * fork.
+ * limited. Slots keep theirs from child to child, as making one costs more than
+ * a fork, until it was killed once: then the next child gets a new one.
  *
  * Threads: the spawner process. Source: the kernel's cgroup-v2.rst.
  */

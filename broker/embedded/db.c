@@ -273,7 +273,8 @@ db_open(struct db *db, const char *directory, enum db_kind kind, bool create,
 
     char *path = mem_printf("%s/cloakroom.db", directory);
     rc = sqlite3_open_v2(path, &db->sqlite,
-                         SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0) |
+                         SQLITE_OPEN_READWRITE |
+                             (create ? SQLITE_OPEN_CREATE : 0) |
                              SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                              SQLITE_OPEN_PRIVATECACHE,
                          VFS_NAME);

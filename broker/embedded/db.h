@@ -62,12 +62,13 @@ struct arg {
     int64_t number;
     const void *at; /* NULL: SQL's NULL */
 };
-#define ARG(n)           ((struct arg){.type = ARG_INT, .number = (int64_t)(n)})
-#define ARG_BYTES(p, n)  ((struct arg){.type = ARG_BLOB, .at = (p), .len = (int)(n)})
+#define ARG(n) ((struct arg){.type = ARG_INT, .number = (int64_t)(n)})
+#define ARG_BYTES(p, n)                                                        \
+    ((struct arg){.type = ARG_BLOB, .at = (p), .len = (int)(n)})
 /* Never NULL, however empty. */
-#define ARG_SLICE(s)     ARG_BYTES((s).len > 0 ? (s).at : "", (s).len)
-#define ARG_STRING(s)    ((struct arg){.type = ARG_TEXT, .at = (s), .len = -1})
-#define ARG_TICKET(t)    ARG_BYTES((t)->bytes, TICKET_BYTES)
+#define ARG_SLICE(s)  ARG_BYTES((s).len > 0 ? (s).at : "", (s).len)
+#define ARG_STRING(s) ((struct arg){.type = ARG_TEXT, .at = (s), .len = -1})
+#define ARG_TICKET(t) ARG_BYTES((t)->bytes, TICKET_BYTES)
 #define ARGS(...)                                                              \
     (const struct arg[]){__VA_ARGS__},                                         \
         (int)(sizeof((struct arg[]){__VA_ARGS__}) / sizeof(struct arg))

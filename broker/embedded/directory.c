@@ -12,7 +12,7 @@
 #include "common/own.h"
 
 static const char *const our_files[] = {
-    "lock",        "shared",           "reserve",         "ticket.key",
+    "lock",         "shared",           "reserve",          "ticket.key",
     "cloakroom.db", "cloakroom.db-wal", "cloakroom.db-shm",
 };
 
@@ -21,12 +21,12 @@ static const struct {
     unsigned long magic;
     const char *name;
 } network_kinds[] = {
-    {0x6969, "NFS"},         {0x517b, "SMB"},         {0xff534d42, "CIFS"},
-    {0xfe534d42, "SMB2"},    {0x01021997, "9P"},      {0x65735546, "FUSE"},
-    {0x5346414f, "AFS"},     {0x6b414653, "AFS"},     {0x00c36400, "Ceph"},
-    {0x0bd00bd0, "Lustre"},  {0x47504653, "GPFS"},    {0x73757245, "Coda"},
-    {0x564c, "NCP"},         {0x7461636f, "OCFS2"},   {0x01161970, "GFS2"},
-    {0xaad7aaea, "PanFS"},   {0x19830326, "BeeGFS"},
+    {0x6969, "NFS"},        {0x517b, "SMB"},        {0xff534d42, "CIFS"},
+    {0xfe534d42, "SMB2"},   {0x01021997, "9P"},     {0x65735546, "FUSE"},
+    {0x5346414f, "AFS"},    {0x6b414653, "AFS"},    {0x00c36400, "Ceph"},
+    {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"},   {0x73757245, "Coda"},
+    {0x564c, "NCP"},        {0x7461636f, "OCFS2"},  {0x01161970, "GFS2"},
+    {0xaad7aaea, "PanFS"},  {0x19830326, "BeeGFS"},
 };
 
 static int

@@ -19,7 +19,8 @@
 int directory_open(const char *path, bool create, char **resolved, int *lock_fd,
                    struct error *err);
 
-/* The write lock, byte 0 of `lock`. directory_lock waits for it. 0 or -errno. */
+/* The write lock, byte 0 of `lock`. directory_lock waits for it. 0 or -errno.
+ */
 int directory_lock(int lock_fd);
 int directory_try_lock(int lock_fd); /* -EAGAIN: held */
 void directory_unlock(int lock_fd);

@@ -1,6 +1,7 @@
-/* embedded.c - opens and closes the embedded broker: SQLite in one directory. */
-#include <sodium.h>
+/* embedded.c - opens and closes the embedded broker: SQLite in one directory.
+ */
 #include <signal.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,8 +36,8 @@ embedded_break(struct embedded *store, const char *what)
     log_event(EVENT_STORE_BROKEN,
               "directory=%s text=%s what_now=\"every process of the directory "
               "stops; see to the disk, then start again\"",
-              store->directory, log_quote(slice_of(what), quoted,
-                                          sizeof(quoted)));
+              store->directory,
+              log_quote(slice_of(what), quoted, sizeof(quoted)));
     /* No close: it might write, or sync as if nothing had happened. */
     _exit(EXIT_BROKEN);
 }
@@ -166,16 +167,60 @@ open_lanes(struct embedded *store, struct error *err)
     return r;
 }
 
+/* What was recovered goes into the file, synced, before anything is built upon
+ * it. */
+static int
+open_alone(struct embedded *store, struct error *err)
+{
+    struct db *db = &store->writer.db;
+    int r = store->options.role != BROKER_VISITOR ? schema_check(db, err) : 0;
+
+    if (r < 0)
+        return r;
+    int rc = sqlite3_wal_checkpoint_v2(db->sqlite, NULL,
+                                       SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return 0;
+    r = db_failed(db, rc);
+    return r == -ENOSPC ? 0 : error_set(err, -EIO, "%s", db->err.text);
+}
+
+static int
+open_store(struct embedded *store, bool is_new, bool alone, struct error *err)
+{
+    struct writer *writer = &store->writer;
+    const bool create = store->options.create;
+    int r = load_secret(store, is_new, err);
+
+    if (r == 0 && alone)
+        r = directory_forget_cache(store->directory, err);
+    if (r == 0)
+        r = db_open(&writer->db, store->directory, DB_WRITER, create, err);
+    if (r == 0)
+        r = schema_open(&writer->db, create, err);
+    if (r == 0 && alone)
+        r = open_alone(store, err);
+    if (r == 0)
+        r = open_lanes(store, err);
+    if (r == 0)
+        r = reserve_open(store, err);
+    if (r == 0)
+        r = db_open(&store->reader.db, store->directory, DB_READER, false, err);
+    if (r == 0)
+        r = reader_prepare(store, err);
+    if (r == 0)
+        sqlite3_wal_hook(writer->db.sqlite, on_commit, writer);
+    return r;
+}
+
 /* Everything that is done under the write lock. */
 static int
 open_locked(struct embedded *store, struct error *err)
 {
-    const bool alone_before = !has_file(store, "cloakroom.db");
-    const bool create = store->options.create;
-    struct writer *writer = &store->writer;
+    const bool is_new = !has_file(store, "cloakroom.db");
     int r;
 
-    if (alone_before && !create)
+    if (is_new && !store->options.create)
         return error_set(err, -ENOENT,
                          "%s: there is no store; an ingress makes it",
                          store->directory);
@@ -190,25 +235,11 @@ open_locked(struct embedded *store, struct error *err)
                          "%s: a write or sync failed and its processes are "
                          "stopping; see to the disk, then start again",
                          store->directory);
-    r = load_secret(store, alone_before, err);
-    if (r == 0 && alone)
-        r = directory_forget_cache(store->directory, err);
-    if (r == 0)
-        r = db_open(&writer->db, store->directory, DB_WRITER, create, err);
-    if (r == 0)
-        r = schema_open(&writer->db, create, err);
-    if (r == 0 && alone && store->options.role != BROKER_VISITOR)
-        r = schema_check(&writer->db, err);
-    if (r == 0)
-        r = open_lanes(store, err);
-    if (r == 0)
-        r = reserve_open(store, err);
-    if (r == 0)
-        r = db_open(&store->reader.db, store->directory, DB_READER, false, err);
-    if (r == 0)
-        r = reader_prepare(store, err);
-    if (r == 0)
-        sqlite3_wal_hook(writer->db.sqlite, on_commit, writer);
+    r = open_store(store, is_new, alone, err);
+    if (r == -EIO && !alone) { /* a write or sync of ours: the others stop */
+        atomic_store(&store->shared->broken, true);
+        shared_ring_all(store->shared);
+    }
     return r;
 }
 
@@ -245,16 +276,21 @@ embedded_open(const struct broker_options *options, struct broker **out,
     store->lock_fd = store->reserve_fd = -1;
     writer_init(store);
     reader_init(store);
-    r = sodium_init() < 0 ? error_set(err, -EIO, "libsodium does not start")
-                          : directory_open(options->settings->directory,
-                                           options->create, &store->directory,
-                                           &store->lock_fd, err);
+    r = sodium_init() < 0
+            ? error_set(err, -EIO, "libsodium does not start")
+            : directory_open(options->settings->directory, options->create,
+                             &store->directory, &store->lock_fd, err);
     if (r == 0)
         r = lock_first(store, err);
     if (r == 0) {
         r = open_locked(store, err);
         directory_unlock(store->lock_fd);
     }
+    if (r == -EUCLEAN)
+        r = error_wrap(err, -EIO,
+                       "%s is damaged and was left alone; restore it from a "
+                       "backup, or move it away and lose what it holds",
+                       store->directory);
     if (r < 0) {
         embedded_free(store);
         return r;

@@ -21,8 +21,8 @@
 #define EXIT_BROKEN 74 /* EX_IOERR: a write or sync failed */
 
 /* Something that a caller waits for: run in a transaction of the writer (what
- * it returns fails the transaction; r is the caller's result), or read in one of
- * the reader. */
+ * it returns fails the transaction; r is the caller's result), or read in one
+ * of the reader. */
 struct call {
     struct mail mail;
     int (*run)(struct txn *txn, struct call *call);
@@ -43,18 +43,18 @@ struct worker_session {
     char *name, *release;
     int64_t id;
     unsigned lane;
-    _Atomic unsigned want;  /* free slots */
-    _Atomic bool stopping;  /* takes nothing more */
-    _Atomic bool try_take;  /* there may be work */
+    _Atomic unsigned want; /* free slots */
+    _Atomic bool stopping; /* takes nothing more */
+    _Atomic bool try_take; /* there may be work */
     _Atomic(void (*)(void *)) on_drained;
     /* the writer's */
-    span_ms span;      /* of a lease */
-    boot_ms lease;     /* until when */
+    span_ms span;  /* of a lease */
+    boot_ms lease; /* until when */
     boot_ms renew_at;
-    boot_ms retry_at;  /* the next delayed request is due; 0: none */
-    boot_ms look_at;   /* look for work even if nobody rang */
-    unsigned out;      /* attempts handed out and not finished */
-    bool lost;         /* the lease is over; said */
+    boot_ms retry_at; /* the next delayed request is due; 0: none */
+    boot_ms look_at;  /* look for work even if nobody rang */
+    unsigned out;     /* attempts handed out and not finished */
+    bool lost;        /* the lease is over; said */
     /* of the transaction that goes on */
     bool holds;               /* the lease is still ours */
     boot_ms renewed;          /* the new lease; 0: not renewed */
@@ -82,15 +82,16 @@ struct writer {
     struct mailbox submissions, cancellations, finishes, calls;
     struct worker_session *sessions;
     struct lane *lanes[LANES];
-    struct mail *backlog;      /* submissions of earlier mail */
+    struct mail *backlog; /* submissions of earlier mail */
     struct mail **backlog_last;
-    struct mail *unfinished;   /* attempts that the disk had no room for */
-    boot_ms retry_at;          /* for those */
-    int wal_pages;     /* of the log, after the last commit */
-    int wal_left;      /* of those when a checkpoint could not do all */
-    uint64_t holds;    /* of the write lock, by us */
+    struct mail *unfinished; /* attempts that the disk had no room for */
+    boot_ms retry_at;        /* for those */
+    int wal_pages;           /* of the log, after the last commit */
+    int wal_left;            /* of those when a checkpoint could not do all */
+    uint64_t holds;          /* of the write lock, by us */
     uint64_t batches;
     uint64_t activity; /* at the last upkeep; see there */
+    bool vacuumed;     /* free pages were given back since a checkpoint */
     bool sweep_more;   /* the last sweep left work */
     _Atomic int64_t waiting_since; /* mono_ms, for the write lock; 0: not */
     _Atomic bool stop;
@@ -136,8 +137,8 @@ embedded_of(struct broker *broker)
 }
 
 /* The settings of a queue by its id in the store; NULL: not in ours. */
-const struct queue_settings *embedded_lane_settings(const struct embedded *store,
-                                                    unsigned id);
+const struct queue_settings *
+embedded_lane_settings(const struct embedded *store, unsigned id);
 
 /* A write or a sync failed, or another process says so: ends this process at
  * once, without a checkpoint, and tells the others. */
@@ -150,8 +151,7 @@ void embedded_start_thread(pthread_t *thread, void *(*run)(void *),
                            struct embedded *store);
 
 /* Has the writer or the reader run a call, and waits. */
-int embedded_call(struct embedded *store, struct call *call,
-                  struct error *err);
+int embedded_call(struct embedded *store, struct call *call, struct error *err);
 
 /* The table's functions about sessions and operators. */
 int worker_session_open(struct broker *broker,

@@ -1,4 +1,5 @@
-/* ending.c - what becomes of a request: its one response, or another attempt. */
+/* ending.c - what becomes of a request: its one response, or another attempt.
+ */
 #include "broker/embedded/ending.h"
 
 #include <sodium.h>
@@ -132,8 +133,8 @@ store_response(struct txn *txn, struct lane *lane, const struct tried *tried,
 static int
 request_size(struct txn *txn, struct lane *lane, int64_t seq, size_t *size)
 {
-    sqlite3_stmt *stmt = db_start_lane(txn->db, lane->id, LANE_REQUEST_TELL,
-                                       ARGS(ARG(seq)));
+    sqlite3_stmt *stmt =
+        db_start_lane(txn->db, lane->id, LANE_REQUEST_TELL, ARGS(ARG(seq)));
     int r = db_step(txn->db, stmt);
 
     *size = r == 1 ? (size_t)sqlite3_column_int64(stmt, 8) : 0;
@@ -257,10 +258,9 @@ attempt_end(struct txn *txn, struct lane *lane, const struct tried *tried,
     if (outcome != OUTCOME_NOT_STARTED)
         lane->n.trouble[0] = '\0'; /* handlers start again */
 
-    const struct verdict verdict =
-        outcome_decide(outcome, request_is_repeatable(tried->flags,
-                                                      lane->settings),
-                       tried->attempts, lane->settings);
+    const struct verdict verdict = outcome_decide(
+        outcome, request_is_repeatable(tried->flags, lane->settings),
+        tried->attempts, lane->settings);
     switch (verdict.action) {
     case ACTION_DONE:
         return request_end(txn, lane, tried, TICKET_DONE, "", response, false);

@@ -34,8 +34,8 @@ int
 lease_hold(struct txn *txn, struct worker_session *session, boot_ms *renewed)
 {
     int64_t until = 0;
-    int r = db_number(txn->db, SQL_SESSION_LEASE, ARGS(ARG(session->id)),
-                      &until);
+    int r =
+        db_number(txn->db, SQL_SESSION_LEASE, ARGS(ARG(session->id)), &until);
 
     *renewed = 0;
     if (r <= 0 || until <= txn->boot)

@@ -16,7 +16,8 @@
 /* Says hello for session: sets its id, lane and lease. */
 int lease_begin(struct txn *txn, struct worker_session *session);
 
-/* Is the lease still ours? Renews it when that is due. 1: yes. 0: it is over. */
+/* Is the lease still ours? Renews it when that is due. 1: yes. 0: it is over.
+ */
 int lease_hold(struct txn *txn, struct worker_session *session,
                boot_ms *renewed);
 

@@ -70,11 +70,9 @@ look_message(struct embedded *store, struct lookup *lookup, unsigned lane,
     int r = db_step(db, stmt);
 
     if (r == 1)
-        lookup->stored =
-            look_stored(&lookup->ticket, lookup->status.state,
-                        sqlite3_column_int(stmt, 0),
-                        sqlite3_column_int64(stmt, 1), db_slice(stmt, 2),
-                        &damaged);
+        lookup->stored = look_stored(
+            &lookup->ticket, lookup->status.state, sqlite3_column_int(stmt, 0),
+            sqlite3_column_int64(stmt, 1), db_slice(stmt, 2), &damaged);
     db_done(stmt);
     if (!damaged)
         return r;
@@ -232,9 +230,9 @@ look_oldest(struct db *db, const struct lane *lane, wall_ms *submitted)
 {
     int64_t seqs[2] = {0, 0};
     int64_t place = 0;
-    int r = db_number(db, SQL_AGAIN_FIRST,
-                      ARGS(ARG(PLACE(lane->id, 0)), ARG(PLACE(lane->id + 1, 0))),
-                      &place);
+    int r = db_number(
+        db, SQL_AGAIN_FIRST,
+        ARGS(ARG(PLACE(lane->id, 0)), ARG(PLACE(lane->id + 1, 0))), &place);
 
     seqs[0] = r == 1 ? PLACE_SEQ(place) : 0;
     sqlite3_stmt *stmt = db_start_lane(db, lane->id, LANE_REQUEST_OLDEST,
@@ -247,8 +245,8 @@ look_oldest(struct db *db, const struct lane *lane, wall_ms *submitted)
     for (int i = 0; i < 2 && r >= 0; i++) {
         if (seqs[i] == 0)
             continue;
-        stmt = db_start_lane(db, lane->id, LANE_REQUEST_CLOCK,
-                             ARGS(ARG(seqs[i])));
+        stmt =
+            db_start_lane(db, lane->id, LANE_REQUEST_CLOCK, ARGS(ARG(seqs[i])));
         r = db_step(db, stmt);
         const wall_ms at = r == 1 ? sqlite3_column_int64(stmt, 1) : 0;
         if (at != 0 && (*submitted == 0 || at < *submitted))
@@ -310,8 +308,8 @@ look_worker(struct embedded *store, sqlite3_stmt *stmt,
     int r = lane_load(db, (unsigned)sqlite3_column_int(stmt, 1), &lane);
     snprintf(worker->queue, sizeof(worker->queue), "%s", lane.name);
     if (r >= 0)
-        r = db_number(db, SQL_RUNNING_COUNT,
-                      ARGS(ARG(worker->session)), &running);
+        r = db_number(db, SQL_RUNNING_COUNT, ARGS(ARG(worker->session)),
+                      &running);
     worker->running = (unsigned)running;
     return r < 0 ? r : 0;
 }

@@ -88,8 +88,8 @@ static int
 find_letter(struct txn *txn, struct call *call)
 {
     struct letter *letter = call->arg;
-    sqlite3_stmt *stmt = db_start(txn->db, SQL_TICKET_FIND,
-                                  ARGS(ARG_TICKET(letter->ticket)));
+    sqlite3_stmt *stmt =
+        db_start(txn->db, SQL_TICKET_FIND, ARGS(ARG_TICKET(letter->ticket)));
     int64_t one = 0;
     int r = db_step(txn->db, stmt);
 
@@ -149,9 +149,8 @@ submit_again(struct txn *txn, struct call *call, const struct request *request)
     if (r < 0 || call->r < 0)
         return r;
     *letter->made = submission.ticket;
-    return db_run_lane(
-        txn->db, letter->lane, LANE_RESPONSE_LINK,
-        ARGS(ARG(letter->end), ARG_TICKET(&submission.ticket)));
+    return db_run_lane(txn->db, letter->lane, LANE_RESPONSE_LINK,
+                       ARGS(ARG(letter->end), ARG_TICKET(&submission.ticket)));
 }
 
 static int

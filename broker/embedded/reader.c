@@ -123,8 +123,8 @@ static int
 tell(struct embedded *store, unsigned lane, int64_t from, int64_t to)
 {
     struct db *db = &store->reader.db;
-    sqlite3_stmt *stmt = db_start_lane(db, lane, LANE_RESPONSE_FOLLOW,
-                                       ARGS(ARG(from), ARG(to)));
+    sqlite3_stmt *stmt =
+        db_start_lane(db, lane, LANE_RESPONSE_FOLLOW, ARGS(ARG(from), ARG(to)));
     int r;
 
     while ((r = db_step(db, stmt)) == 1) {

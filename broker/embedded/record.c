@@ -8,7 +8,8 @@
 #include "common/own.h"
 
 _Static_assert(crypto_shorthash_KEYBYTES <= TICKET_BYTES, "a ticket is a key");
-_Static_assert(crypto_shorthash_BYTES == sizeof(int64_t), "a sum is an integer");
+_Static_assert(crypto_shorthash_BYTES == sizeof(int64_t),
+               "a sum is an integer");
 
 static int
 add_text(struct buf *buf, struct slice text)

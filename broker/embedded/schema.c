@@ -6,8 +6,8 @@
 
 #include "common/clock.h"
 
-#define TEXT_(x)  #x
-#define TEXT_OF(x) TEXT_(x)
+#define TEXT_(x)    #x
+#define TEXT_OF(x)  TEXT_(x)
 
 #define CHECK_LIMIT 2000 /* ms */
 
@@ -47,8 +47,10 @@ static const char tables[] =
     "CREATE TABLE key(scope BLOB PRIMARY KEY, fingerprint BLOB NOT NULL,"
     " ticket BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX key_expires ON key(expires);"
-    "PRAGMA application_id = " TEXT_OF(SCHEMA_APPLICATION) ";"
-    "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
+    "PRAGMA application_id = " TEXT_OF(
+        SCHEMA_APPLICATION) ";"
+                            "PRAGMA user_version = " TEXT_OF(
+                                SCHEMA_VERSION) ";";
 
 static const char queue_tables[] =
     "CREATE TABLE request_%1$u(seq INTEGER PRIMARY KEY, ticket BLOB NOT NULL,"
@@ -142,10 +144,7 @@ schema_open(struct db *db, bool create, struct error *err)
         return r < 0 ? error_set(err, r, "%s", db->err.text) : 0;
     }
     if (r < 0)
-        return error_set(err, r == -EUCLEAN ? -EIO : r, "%s%s", db->err.text,
-                         r == -EUCLEAN ? ": the file is damaged; restore it "
-                                         "from a backup or move it away"
-                                       : "");
+        return error_set(err, r, "%s", db->err.text);
     return check_version(application, version, err);
 }
 
@@ -179,8 +178,7 @@ schema_queue(struct db *db, const char *name, const char *release, unsigned *id,
             sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     }
     if (r < 0)
-        return error_set(err, r == -EUCLEAN ? -EIO : r, "queue %s: %s", name,
-                         db->err.text);
+        return error_set(err, r, "queue %s: %s", name, db->err.text);
     *id = (unsigned)number;
     return 0;
 }
@@ -214,9 +212,6 @@ schema_check(struct db *db, struct error *err)
     if (r < 0)
         snprintf(found, sizeof(found), "%.290s", db->err.text);
     if (found[0] != '\0' && strcmp(found, "ok") != 0)
-        return error_set(err, -EIO,
-                         "cloakroom.db is damaged: %s; it was left alone: "
-                         "restore it from a backup or move it away",
-                         found);
+        return error_set(err, -EUCLEAN, "cloakroom.db: %s", found);
     return 0;
 }

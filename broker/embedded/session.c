@@ -61,8 +61,8 @@ check_release(struct embedded *store, const struct worker_session *session)
 
 int
 worker_session_open(struct broker *broker,
-                    const struct session_options *options,
-                    struct session **out, struct error *err)
+                    const struct session_options *options, struct session **out,
+                    struct error *err)
 {
     struct embedded *store = embedded_of(broker);
     struct worker_session *session = mem_new(struct worker_session);

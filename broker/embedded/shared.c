@@ -126,8 +126,8 @@ others_hold(int lock_fd, unsigned first, unsigned len)
 {
     struct flock lock = seat_lock(first, len);
 
-    return len > 0 && (fcntl(lock_fd, F_OFD_GETLK, &lock) < 0 ||
-                       lock.l_type != F_UNLCK);
+    return len > 0 &&
+           (fcntl(lock_fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK);
 }
 
 bool
@@ -177,7 +177,8 @@ find_seat(struct shared *shared, int lock_fd, unsigned *seat, struct error *err)
             return error_system(err, -errno, "locking a seat");
     }
     return error_set(err, -ENOBUFS,
-                     "%d processes use this directory already; end some", SEATS);
+                     "%d processes use this directory already; end some",
+                     SEATS);
 }
 
 /* ---- the file ----------------------------------------------------------- */
@@ -202,8 +203,7 @@ static bool
 is_ours(const struct shared *shared)
 {
     return memcmp(shared->magic, SHARED_MAGIC, sizeof(shared->magic)) == 0 &&
-           shared->version == SHARED_VERSION &&
-           shared->size == sizeof(*shared);
+           shared->version == SHARED_VERSION && shared->size == sizeof(*shared);
 }
 
 static int

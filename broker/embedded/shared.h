@@ -40,14 +40,14 @@ void bell_wait(struct bell *bell, uint32_t seen, span_ms limit);
 void bell_ring(struct bell *bell);
 
 struct seat {
-    _Atomic uint32_t turn;    /* grows each time that the seat is taken */
+    _Atomic uint32_t turn; /* grows each time that the seat is taken */
     _Atomic int32_t pid;
-    _Atomic uint64_t started; /* of the process, clock ticks since boot */
+    _Atomic uint64_t started;   /* of the process, clock ticks since boot */
     _Atomic uint64_t pid_space; /* inode of its pid namespace */
-    _Atomic int32_t tid;      /* the thread that takes the write lock */
-    _Atomic bool follows;     /* ring reader when responses were stored */
-    _Atomic uint64_t wants;   /* bit of a queue (id % 64): ring writer for work */
-    _Atomic bool cancels;     /* some of its attempts were cancelled */
+    _Atomic int32_t tid;        /* the thread that takes the write lock */
+    _Atomic bool follows;       /* ring reader when responses were stored */
+    _Atomic uint64_t wants; /* bit of a queue (id % 64): ring writer for work */
+    _Atomic bool cancels;   /* some of its attempts were cancelled */
     struct bell writer, reader;
 };
 
@@ -69,11 +69,11 @@ struct shared {
     _Atomic int32_t holder; /* of the write lock: its seat, -1: nobody */
     _Atomic uint64_t holds; /* grows each time it is taken */
 
-    _Atomic int64_t offset;     /* the store's wall clock minus CLOCK_BOOTTIME */
+    _Atomic int64_t offset; /* the store's wall clock minus CLOCK_BOOTTIME */
     _Atomic bool offset_warned; /* of a jump that is being ignored */
     _Atomic int64_t swept;      /* boot_ms of the last sweep */
 
-    _Atomic uint32_t seats_used; /* seats at and above it were never taken */
+    _Atomic uint32_t seats_used;  /* seats at and above it were never taken */
     _Atomic int64_t ended[LANES]; /* last end of each queue */
     struct rate rates[LANES];
     struct seat seats[SEATS];

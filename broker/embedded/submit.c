@@ -67,9 +67,9 @@ store_request(struct txn *txn, const struct submission *submission,
              ARG_SLICE(submission->message)));
 
     if (r == 0)
-        r = db_run(txn->db, SQL_TICKET_ADD,
-                   ARGS(ARG_TICKET(&submission->ticket),
-                        ARG(PLACE(lane->id, seq))));
+        r = db_run(
+            txn->db, SQL_TICKET_ADD,
+            ARGS(ARG_TICKET(&submission->ticket), ARG(PLACE(lane->id, seq))));
     if (r == 0 && submission->key != NULL)
         r = set_key(txn, submission, lane);
     if (r == 0) {
@@ -97,7 +97,8 @@ request_submit(struct txn *txn, struct submission *submission)
         if (r != 0)
             return r < 0 ? r : 0;
     }
-    if ((uint64_t)(lane->n.queued + lane->n.delayed) >= lane->settings->max_depth) {
+    if ((uint64_t)(lane->n.queued + lane->n.delayed) >=
+        lane->settings->max_depth) {
         submission->r = -ENOBUFS;
         return 0;
     }
@@ -161,8 +162,9 @@ request_cancel(struct txn *txn, struct cancellation *cancellation)
     struct tried tried;
     struct lane *lane = txn_lane(txn, PLACE_LANE(place));
     char release[65];
-    r = lane == NULL ? txn->db->err.code
-                     : request_unqueue(txn, lane, PLACE_SEQ(place), &tried, release);
+    r = lane == NULL
+            ? txn->db->err.code
+            : request_unqueue(txn, lane, PLACE_SEQ(place), &tried, release);
     if (r == 1) {
         cancellation->r = 0;
         log_ticket(EVENT_CANCELLED, &tried.ticket, lane->name, 0, "state=%s",

@@ -4,9 +4,9 @@
 #include "broker/embedded/lease.h"
 #include "common/log.h"
 
-#define SWEEP_EVERY    1000 /* ms */
-#define PIECE          256  /* rows of a kind in one transaction */
-#define FRESH          2000 /* ms; what ended so lately stays, for its readers */
+#define SWEEP_EVERY 1000 /* ms */
+#define PIECE       256  /* rows of a kind in one transaction */
+#define FRESH       2000 /* ms; what ended so lately stays, for its readers */
 
 /* ---- when --------------------------------------------------------------- */
 
@@ -221,9 +221,10 @@ sweep_piece(struct txn *txn)
     int r;
 
     if (shared_follow_clock(store->shared, &jump))
-        log_event(EVENT_CLOCK_STEP,
-                  "step_ms=%lld text=\"ignored until all processes were ended\"",
-                  (long long)jump);
+        log_event(
+            EVENT_CLOCK_STEP,
+            "step_ms=%lld text=\"ignored until all processes were ended\"",
+            (long long)jump);
     r = lease_sweep(txn, PIECE);
     more = r == 1;
     for (size_t i = 0; i < store->settings->queues_len && r >= 0; i++) {

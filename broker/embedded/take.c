@@ -9,7 +9,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define NEWER_FORMAT_WAIT 60000 /* ms; until somebody else may have taken it */
+#define NEWER_FORMAT_WAIT 60000 /* ms; until somebody else may have taken it   \
+                                 */
 #define RETURNED_AT_ONCE  64
 
 /* What is being taken. */
@@ -214,10 +215,10 @@ take_returned(struct taking *taking)
     int r;
 
     const unsigned left = taking->want - taking->taken;
-    sqlite3_stmt *stmt = db_start(
-        db, SQL_AGAIN_READY,
-        ARGS(ARG(taking->lane->id),
-             ARG(left < RETURNED_AT_ONCE ? left : RETURNED_AT_ONCE)));
+    sqlite3_stmt *stmt =
+        db_start(db, SQL_AGAIN_READY,
+                 ARGS(ARG(taking->lane->id),
+                      ARG(left < RETURNED_AT_ONCE ? left : RETURNED_AT_ONCE)));
     while ((r = db_step(db, stmt)) == 1)
         returned[len++] = (struct returned){
             .place = sqlite3_column_int64(stmt, 0),
@@ -237,9 +238,9 @@ take_untaken(struct taking *taking)
     struct db *db = taking->txn->db;
     struct lane *lane = taking->lane;
     struct request request;
-    sqlite3_stmt *stmt =
-        db_start_lane(db, lane->id, LANE_REQUEST_NEXT,
-                      ARGS(ARG(lane->n.head), ARG(taking->want - taking->taken)));
+    sqlite3_stmt *stmt = db_start_lane(
+        db, lane->id, LANE_REQUEST_NEXT,
+        ARGS(ARG(lane->n.head), ARG(taking->want - taking->taken)));
     int r;
 
     /* Ending one deletes its row behind the statement's cursor, not before it:
@@ -257,7 +258,7 @@ take_untaken(struct taking *taking)
 
 int
 attempt_take(struct txn *txn, struct worker_session *session, unsigned want,
-     struct mail ***last, unsigned *taken)
+             struct mail ***last, unsigned *taken)
 {
     struct taking taking = {.txn = txn,
                             .session = session,
@@ -277,8 +278,9 @@ attempt_take(struct txn *txn, struct worker_session *session, unsigned want,
         const int64_t before = lane->n.head;
         r = take_untaken(&taking);
         if (r == 0 && lane->n.head == before)
-            r = error_set(&txn->db->err, -EUCLEAN, "untaken requests of queue "
-                                                   "%s are missing",
+            r = error_set(&txn->db->err, -EUCLEAN,
+                          "untaken requests of queue "
+                          "%s are missing",
                           lane->name);
     }
     *taken = taking.taken;

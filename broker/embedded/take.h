@@ -16,9 +16,10 @@
  * a list by mail; *taken is how many. Damaged and expired requests that stand
  * first are ended on the way. */
 int attempt_take(struct txn *txn, struct worker_session *session, unsigned want,
-         struct mail ***last, unsigned *taken);
+                 struct mail ***last, unsigned *taken);
 
-/* Ends an attempt of a session whose lease holds. *fenced: it does not count. */
+/* Ends an attempt of a session whose lease holds. *fenced: it does not count.
+ */
 int attempt_finish(struct txn *txn, struct held_attempt *held, bool *fenced);
 
 #endif

@@ -47,10 +47,10 @@ lane_load(struct db *db, unsigned id, struct lane *lane)
 
     if (r == 1) {
         int64_t *const numbers[] = {
-            &lane->n.head,    &lane->n.tail,     &lane->n.last_end,
-            &lane->n.last_attempt, &lane->n.queued, &lane->n.returned,
-            &lane->n.delayed, &lane->n.running,  &lane->n.dead,
-            &lane->n.accepted, &lane->n.done,    &lane->n.failed,
+            &lane->n.head,         &lane->n.tail,    &lane->n.last_end,
+            &lane->n.last_attempt, &lane->n.queued,  &lane->n.returned,
+            &lane->n.delayed,      &lane->n.running, &lane->n.dead,
+            &lane->n.accepted,     &lane->n.done,    &lane->n.failed,
             &lane->n.retained,
         };
         lane->id = id;
@@ -109,14 +109,14 @@ save_lane(struct txn *txn, const struct lane *lane)
 {
     if (memcmp(&lane->n, &lane->was, sizeof(lane->n)) == 0)
         return 0;
-    return db_run(txn->db, SQL_QUEUE_SAVE,
-                  ARGS(ARG(lane->id), ARG(lane->n.head), ARG(lane->n.tail),
-                       ARG(lane->n.last_end), ARG(lane->n.last_attempt),
-                       ARG(lane->n.queued), ARG(lane->n.returned),
-                       ARG(lane->n.delayed), ARG(lane->n.running), ARG(lane->n.dead),
-                       ARG(lane->n.accepted), ARG(lane->n.done), ARG(lane->n.failed),
-                       ARG(lane->n.retained), ARG_STRING(lane->n.trouble),
-                       ARG(lane->n.trouble_at)));
+    return db_run(
+        txn->db, SQL_QUEUE_SAVE,
+        ARGS(ARG(lane->id), ARG(lane->n.head), ARG(lane->n.tail),
+             ARG(lane->n.last_end), ARG(lane->n.last_attempt),
+             ARG(lane->n.queued), ARG(lane->n.returned), ARG(lane->n.delayed),
+             ARG(lane->n.running), ARG(lane->n.dead), ARG(lane->n.accepted),
+             ARG(lane->n.done), ARG(lane->n.failed), ARG(lane->n.retained),
+             ARG_STRING(lane->n.trouble), ARG(lane->n.trouble_at)));
 }
 
 /* ---- transactions ------------------------------------------------------- */
@@ -148,7 +148,8 @@ txn_begin(struct txn *txn, struct embedded *store)
     txn_lock(store);
     txn->now = shared_now(store->shared);
     txn->boot = clock_boot();
-    int r = FAULT("store.begin") ? -ENOSPC : db_run(txn->db, SQL_BEGIN, NO_ARGS);
+    int r =
+        FAULT("store.begin") ? -ENOSPC : db_run(txn->db, SQL_BEGIN, NO_ARGS);
     if (r < 0) {
         r = txn_sort_failure(txn->store, r);
         txn_unlock(store);
@@ -207,6 +208,8 @@ txn_commit(struct txn *txn)
     for (struct lane *lane = txn->lanes; lane != NULL && r == 0;
          lane = lane->next)
         r = save_lane(txn, lane);
+    if (r == 0 && FAULT("store.stop"))
+        kill(getpid(), SIGSTOP);
     if (r == 0 && FAULT("store.commit"))
         kill(getpid(), SIGKILL);
     vfs_set_lazy(txn->db->sqlite, txn->lazy);

@@ -18,10 +18,10 @@
 
 struct embedded;
 
-#define PLACE_BITS    48
+#define PLACE_BITS     48
 #define PLACE(id, seq) ((int64_t)(id) << PLACE_BITS | (int64_t)(seq))
-#define PLACE_LANE(p) ((unsigned)((p) >> PLACE_BITS))
-#define PLACE_SEQ(p)  ((p) & ((INT64_C(1) << PLACE_BITS) - 1))
+#define PLACE_LANE(p)  ((unsigned)((p) >> PLACE_BITS))
+#define PLACE_SEQ(p)   ((p) & ((INT64_C(1) << PLACE_BITS) - 1))
 
 /* What changes with every request; written back when it did. */
 struct lane_numbers {

@@ -1,4 +1,5 @@
-/* upkeep.c - keeps the store's files small: the log, free pages, the reserve. */
+/* upkeep.c - keeps the store's files small: the log, free pages, the reserve.
+ */
 #include "broker/embedded/upkeep.h"
 
 #include <stdio.h>
@@ -92,6 +93,11 @@ upkeep(struct embedded *store, bool swept)
     }
     if (quiet && writer->wal_pages >= WAL_QUIET)
         upkeep_checkpoint(store, false);
-    if (vacuum(store) == 1 && quiet)
-        writer->sweep_more = true;
+    if (vacuum(store) == 1) {
+        writer->vacuumed = true;
+        writer->sweep_more |= quiet;
+    } else if (writer->vacuumed) {
+        writer->vacuumed = false;
+        upkeep_checkpoint(store, false); /* the file shrinks only now */
+    }
 }

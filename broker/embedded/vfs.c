@@ -14,7 +14,7 @@
 
 struct file {
     sqlite3_file base;
-    sqlite3_file *real;   /* in the bytes behind this struct */
+    sqlite3_file *real; /* in the bytes behind this struct */
     bool is_wal;
     bool lazy;            /* syncs may be left out */
     bool header_unsynced; /* the log's header was written since the last sync */

@@ -13,11 +13,11 @@
 #include "broker/embedded/upkeep.h"
 #include "common/log.h"
 
-#define BATCH_REQUESTS 512       /* submissions in one transaction */
-#define BATCH_BYTES    (8 << 20) /* of their messages */
-#define IDLE_LOOK      1000      /* ms; looks even if no bell was rung */
-#define FULL_RETRY     200       /* ms; finishes that found no room */
-#define WAL_PAGES_MAX  65536     /* a log that cannot be emptied: like full */
+#define BATCH_REQUESTS  512       /* submissions in one transaction */
+#define BATCH_BYTES     (8 << 20) /* of their messages */
+#define IDLE_LOOK       1000      /* ms; looks even if no bell was rung */
+#define FULL_RETRY      200       /* ms; finishes that found no room */
+#define WAL_PAGES_MAX   65536     /* a log that cannot be emptied: like full */
 #define CANCELS_AT_ONCE 32
 
 /* What one transaction does. */
@@ -283,7 +283,8 @@ do_takes(struct txn *txn, struct batch *batch)
         const unsigned want = atomic_load(&session->want) + session->freed;
         if (!session->holds || want == 0 || atomic_load(&session->stopping))
             continue;
-        r = attempt_take(txn, session, want, &batch->taken_last, &session->taken);
+        r = attempt_take(txn, session, want, &batch->taken_last,
+                         &session->taken);
         session->try_take = false;
         session->look_at = txn->boot + IDLE_LOOK;
         if (r < 0 || session->taken == want)
@@ -310,8 +311,7 @@ find_cancelled(struct txn *txn, struct worker_session *session,
                  ARGS(ARG(session->id), ARG(CANCELS_AT_ONCE - first)));
     while ((r = db_step(txn->db, stmt)) == 1) {
         places[len] = sqlite3_column_int64(stmt, 0);
-        batch->cancelled[len].attempt =
-            (uint64_t)sqlite3_column_int64(stmt, 1);
+        batch->cancelled[len].attempt = (uint64_t)sqlite3_column_int64(stmt, 1);
         batch->cancelled[len].session = session;
         len++;
     }
@@ -464,7 +464,8 @@ update_session(struct worker_session *session)
         options->on_lost(options->opaque);
     }
     if (session->out == 0 && atomic_load(&session->stopping)) {
-        void (*on_drained)(void *) = atomic_exchange(&session->on_drained, NULL);
+        void (*on_drained)(void *) =
+            atomic_exchange(&session->on_drained, NULL);
         if (on_drained != NULL)
             on_drained(options->opaque);
     }
@@ -536,8 +537,8 @@ postpone(struct embedded *store, struct batch *batch, int r)
          mail = mail->next)
         cancellation_of(mail)->r = r;
     for (struct mail *mail = batch->calls; mail != NULL; mail = mail->next)
-        call_of(mail)->r = error_set(&call_of(mail)->err, r, "%s",
-                                     writer->db.err.text);
+        call_of(mail)->r =
+            error_set(&call_of(mail)->err, r, "%s", writer->db.err.text);
     answer_submissions(batch);
     answer_cancellations(batch);
     answer_calls(store, batch);

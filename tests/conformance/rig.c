@@ -572,8 +572,8 @@ taker_close(struct taker *taker)
     }
 }
 
-static struct attempt *
-next_within(struct taker *taker, span_ms within)
+struct attempt *
+taker_try(struct taker *taker, span_ms within)
 {
     const struct timespec until = deadline(within);
 
@@ -591,7 +591,7 @@ next_within(struct taker *taker, span_ms within)
 struct attempt *
 taker_next(struct taker *taker)
 {
-    struct attempt *attempt = next_within(taker, RIG_LIMIT);
+    struct attempt *attempt = taker_try(taker, RIG_LIMIT);
 
     REQUIRE(attempt != NULL, "nothing was taken");
     return attempt;
@@ -603,7 +603,7 @@ taker_wait(struct taker *taker)
     struct attempt *attempt;
 
     do
-        attempt = next_within(taker, RIG_LIMIT);
+        attempt = taker_try(taker, RIG_LIMIT);
     while (attempt == NULL);
     return attempt;
 }
@@ -630,7 +630,7 @@ wait_taken(struct taker *takers, unsigned len, unsigned count)
 bool
 taker_gets_nothing(struct taker *taker, span_ms within)
 {
-    struct attempt *attempt = next_within(taker, within);
+    struct attempt *attempt = taker_try(taker, within);
 
     attempt_free(attempt);
     return attempt == NULL;

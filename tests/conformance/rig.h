@@ -103,6 +103,8 @@ struct attempt *taker_next(struct taker *taker);
 struct attempt *taker_wait(struct taker *taker); /* without a limit */
 /* Until this many in all were taken by takers. */
 void wait_taken(struct taker *takers, unsigned len, unsigned count);
+/* NULL: none came within the time. */
+struct attempt *taker_try(struct taker *taker, span_ms within);
 /* True when none comes within the time. */
 bool taker_gets_nothing(struct taker *taker, span_ms within);
 void taker_answer(struct taker *taker, struct attempt *attempt,

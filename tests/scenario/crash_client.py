@@ -54,7 +54,6 @@ class Client:
             body = answer.read().decode("latin-1")
         except (OSError, http.client.HTTPException):
             self.connection.close()
-            time.sleep(0.05)  # do not storm a port that nobody listens on
             return None
         location = answer.getheader("Location") or ""
         return answer.status, location.rsplit("/", 1)[-1], body
@@ -66,6 +65,7 @@ class Client:
             # 503: nothing was stored, and the client is told to come back.
             if answer is not None and answer[0] != 503:
                 return answer
+            time.sleep(0.05)  # do not storm a port that nobody listens on
         sys.exit(f"no answer within {GIVE_UP} s to {request[:3]}")
 
     def one(self):

@@ -271,8 +271,23 @@ small_disk() {
 
 # ---- configuration -----------------------------------------------------------
 
-# free_port: below the kernel's own range, so that no client takes it first
-next_port=$((10000 + $$ % 2200 * 10))
+# Ten ports are ours as long as we hold a lock, also while nothing of ours
+# listens there. They lie below the kernel's own range, so that no client gets
+# one. Whoever inherits the lock holds it too, which is right.
+take_ports() {
+    local block lock
+    for ((block = 0; block < 1000; block++)); do
+        exec {lock}>"/tmp/cloakroom-ports-$block" || continue
+        if flock -n "$lock"; then
+            next_port=$((10000 + block * 10))
+            return
+        fi
+        exec {lock}>&-
+    done
+    die "no ports are free"
+}
+
+# free_port: the next of ours that no stranger listens at; sets $chosen_port
 free_port() {
     while (exec 3<>"/dev/tcp/127.0.0.1/$next_port") 2>/dev/null; do
         next_port=$((next_port + 1))
@@ -280,6 +295,7 @@ free_port() {
     chosen_port=$next_port
     next_port=$((next_port + 1))
 }
+take_ports
 free_port && port=$chosen_port
 free_port && admin=$chosen_port
 

@@ -62,113 +62,113 @@ begin(struct options *options, const char *line)
 }
 
 START_TEST(values_come_with_their_option)
-    {
-        struct options options;
+{
+    struct options options;
 
-        begin(&options, "-d file /path --wait=3s --wait");
-        ck_assert_int_eq(options_next(&options), 'd');
-        ck_assert_str_eq(options.value, "file");
-        ck_assert_int_eq(options_next(&options), FLAG_WAIT);
-        ck_assert_str_eq(options.value, "3s");
-        ck_assert_int_eq(options_next(&options), FLAG_WAIT);
-        ck_assert_ptr_null(options.value);
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_int_eq(options.end, -1);
-        char **arguments = options_arguments(&options, 1, 1);
-        ck_assert_ptr_nonnull(arguments);
-        ck_assert_str_eq(arguments[0], "/path");
-    }
+    begin(&options, "-d file /path --wait=3s --wait");
+    ck_assert_int_eq(options_next(&options), 'd');
+    ck_assert_str_eq(options.value, "file");
+    ck_assert_int_eq(options_next(&options), FLAG_WAIT);
+    ck_assert_str_eq(options.value, "3s");
+    ck_assert_int_eq(options_next(&options), FLAG_WAIT);
+    ck_assert_ptr_null(options.value);
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_int_eq(options.end, -1);
+    char **arguments = options_arguments(&options, 1, 1);
+    ck_assert_ptr_nonnull(arguments);
+    ck_assert_str_eq(arguments[0], "/path");
+}
 END_TEST
 
 START_TEST(the_word_behind_can_be_taken)
-    {
-        struct options options;
+{
+    struct options options;
 
-        begin(&options, "--wait 3s /path");
-        ck_assert_int_eq(options_next(&options), FLAG_WAIT);
-        ck_assert_str_eq(options_peek(&options), "3s");
-        options_skip(&options);
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_str_eq(options_arguments(&options, 1, 1)[0], "/path");
-    }
+    begin(&options, "--wait 3s /path");
+    ck_assert_int_eq(options_next(&options), FLAG_WAIT);
+    ck_assert_str_eq(options_peek(&options), "3s");
+    options_skip(&options);
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_str_eq(options_arguments(&options, 1, 1)[0], "/path");
+}
 END_TEST
 
 START_TEST(common_options_are_known_to_all)
-    {
-        struct options options;
+{
+    struct options options;
 
-        begin(&options, "-c file.yaml -v");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_int_eq(options.end, -1);
-        ck_assert_str_eq(options.config, "file.yaml");
-        ck_assert(options.verbose);
-    }
+    begin(&options, "-c file.yaml -v");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_int_eq(options.end, -1);
+    ck_assert_str_eq(options.config, "file.yaml");
+    ck_assert(options.verbose);
+}
 END_TEST
 
 START_TEST(a_wrong_option_is_told_with_the_nearest)
-    {
-        struct options options;
+{
+    struct options options;
 
-        catch_stderr();
-        begin(&options, "--dtaa=x");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_int_eq(options.end, END_USAGE);
-        ck_assert_ptr_nonnull(strstr(caught_text(), "did you mean --data?"));
-    }
+    catch_stderr();
+    begin(&options, "--dtaa=x");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_int_eq(options.end, END_USAGE);
+    ck_assert_ptr_nonnull(strstr(caught_text(), "did you mean --data?"));
+}
 END_TEST
 
 START_TEST(a_hidden_option_is_no_suggestion)
-    {
-        struct options options;
+{
+    struct options options;
 
-        catch_stderr();
-        begin(&options, "--hiden");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_int_eq(options.end, END_USAGE);
-        ck_assert_ptr_null(strstr(caught_text(), "--hidden"));
-    }
+    catch_stderr();
+    begin(&options, "--hiden");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_int_eq(options.end, END_USAGE);
+    ck_assert_ptr_null(strstr(caught_text(), "--hidden"));
+}
 END_TEST
 
 START_TEST(a_missing_value_is_told)
-    {
-        struct options options;
+{
+    struct options options;
 
-        catch_stderr();
-        begin(&options, "--data");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_int_eq(options.end, END_USAGE);
-        ck_assert_ptr_nonnull(strstr(caught_text(), "missing after --data"));
-    }
+    catch_stderr();
+    begin(&options, "--data");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_int_eq(options.end, END_USAGE);
+    ck_assert_ptr_nonnull(strstr(caught_text(), "missing after --data"));
+}
 END_TEST
 
 START_TEST(a_value_for_a_flag_is_told)
-    {
-        struct options options;
+{
+    struct options options;
 
-        catch_stderr();
-        begin(&options, "--verbose=2");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_int_eq(options.end, END_USAGE);
-        ck_assert_ptr_nonnull(strstr(caught_text(), "--verbose"));
-    }
+    catch_stderr();
+    begin(&options, "--verbose=2");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_int_eq(options.end, END_USAGE);
+    ck_assert_ptr_nonnull(strstr(caught_text(), "--verbose"));
+}
 END_TEST
 
 START_TEST(too_few_and_too_many_arguments_are_usage)
-    {
-        struct options options;
+{
+    struct options options;
 
-        catch_stderr();
-        begin(&options, "-v");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_ptr_null(options_arguments(&options, 1, 1));
-        ck_assert_int_eq(options.end, END_USAGE);
+    catch_stderr();
+    begin(&options, "-v");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_ptr_null(options_arguments(&options, 1, 1));
+    ck_assert_int_eq(options.end, END_USAGE);
 
-        begin(&options, "/one /two");
-        ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
-        ck_assert_ptr_null(options_arguments(&options, 1, 1));
-        ck_assert_int_eq(options.end, END_USAGE);
-        ck_assert_ptr_nonnull(strstr(caught_text(), "too many arguments"));
-    }
+    begin(&options, "/one /two");
+    ck_assert_int_eq(options_next(&options), OPTIONS_OVER);
+    ck_assert_ptr_null(options_arguments(&options, 1, 1));
+    ck_assert_int_eq(options.end, END_USAGE);
+    ck_assert_ptr_nonnull(strstr(caught_text(), "too many arguments"));
+}
 END_TEST
 
 TESTS("cli", "options", values_come_with_their_option,

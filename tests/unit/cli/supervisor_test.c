@@ -78,100 +78,94 @@ ask_to_stop(void *opaque)
 }
 
 START_TEST(a_crashed_child_is_started_again)
-    {
-        OWNED(supervisor) supervisor = begin();
+{
+    OWNED(supervisor) supervisor = begin();
 
-        add(supervisor, 0, 0,
-            "echo life >>$NOTES; [ $(wc -l <$NOTES) -lt 3 ] || exit 78; "
-            "kill -KILL $$");
-        ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_CONFIG);
-        ck_assert_str_eq(end(), "life\nlife\nlife\n");
-    }
+    add(supervisor, 0, 0,
+        "echo life >>$NOTES; [ $(wc -l <$NOTES) -lt 3 ] || exit 78; "
+        "kill -KILL $$");
+    ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_CONFIG);
+    ck_assert_str_eq(end(), "life\nlife\nlife\n");
+}
 END_TEST
 
 START_TEST(a_broken_store_stops_all)
-    {
-        OWNED(supervisor) supervisor = begin();
+{
+    OWNED(supervisor) supervisor = begin();
 
-        add(supervisor, 0, 3, UNTIL_TERM("echo stopped >>$NOTES; exit 0"));
-        /* Only once the other one is up, so that there is something to stop. */
-        add(supervisor, 1, 3, "echo life >>$NOTES; sleep 0.3; exit 74");
-        ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_STORE);
-        ck_assert_str_eq(end(), "life\nstopped\n");
-    }
+    add(supervisor, 0, 3, UNTIL_TERM("echo stopped >>$NOTES; exit 0"));
+    /* Only once the other one is up, so that there is something to stop. */
+    add(supervisor, 1, 3, "echo life >>$NOTES; sleep 0.3; exit 74");
+    ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_STORE);
+    ck_assert_str_eq(end(), "life\nstopped\n");
+}
 END_TEST
 
 START_TEST(the_steps_end_in_their_order)
-    {
-        OWNED(supervisor) supervisor = begin();
-        int ready = 0;
+{
+    OWNED(supervisor) supervisor = begin();
+    int ready = 0;
 
-        add(supervisor, 1, 3, UNTIL_TERM("echo second >>$NOTES; exit 0"));
-        add(supervisor, 0, 3,
-            UNTIL_TERM("sleep 0.2; echo first >>$NOTES; exit 0"));
-        ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready),
-                         END_OK);
-        ck_assert_int_eq(ready, 1);
-        ck_assert_str_eq(end(), "first\nsecond\n");
-    }
+    add(supervisor, 1, 3, UNTIL_TERM("echo second >>$NOTES; exit 0"));
+    add(supervisor, 0, 3, UNTIL_TERM("sleep 0.2; echo first >>$NOTES; exit 0"));
+    ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready), END_OK);
+    ck_assert_int_eq(ready, 1);
+    ck_assert_str_eq(end(), "first\nsecond\n");
+}
 END_TEST
 
 START_TEST(a_second_signal_kills)
-    {
-        OWNED(supervisor) supervisor = begin();
-        int ready = 0;
+{
+    OWNED(supervisor) supervisor = begin();
+    int ready = 0;
 
-        /* It answers to be asked with a signal of its own to us. */
-        add(supervisor, 0, 3,
-            "trap 'kill -INT $PPID' TERM; echo >&3; "
-            "while :; do sleep 1000 & wait; done");
-        ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready),
-                         END_OK);
-        ck_assert_int_eq(ready, 1);
-        end();
-    }
+    /* It answers to be asked with a signal of its own to us. */
+    add(supervisor, 0, 3,
+        "trap 'kill -INT $PPID' TERM; echo >&3; "
+        "while :; do sleep 1000 & wait; done");
+    ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready), END_OK);
+    ck_assert_int_eq(ready, 1);
+    end();
+}
 END_TEST
 
 START_TEST(a_child_that_is_not_ready_is_not_said_to_be)
-    {
-        OWNED(supervisor) supervisor = begin();
+{
+    OWNED(supervisor) supervisor = begin();
 
-        add(supervisor, 0, 3, "echo life >>$NOTES; exit 69");
-        ck_assert_int_eq(supervisor_run(supervisor, never, NULL),
-                         END_UNREACHABLE);
-        ck_assert_str_eq(end(), "life\nlife\nlife\n");
-    }
+    add(supervisor, 0, 3, "echo life >>$NOTES; exit 69");
+    ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_UNREACHABLE);
+    ck_assert_str_eq(end(), "life\nlife\nlife\n");
+}
 END_TEST
 
 START_TEST(what_a_killed_child_leaves_is_killed)
-    {
-        OWNED(supervisor) supervisor = begin();
+{
+    OWNED(supervisor) supervisor = begin();
 
-        /* The first life leaves a child that holds a lock; the second waits
-         * until that one is gone. */
-        add(supervisor, 0, 0,
-            "exec 8>>$NOTES.lock; if [ -s $NOTES ]; then exec 9>>$NOTES.lock; "
-            "flock 9; rm $NOTES.lock; exit 78; fi; "
-            "echo life >>$NOTES; flock 8; sleep 1000 & kill -KILL $$");
-        ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_CONFIG);
-        ck_assert_str_eq(end(), "life\n");
-    }
+    /* The first life leaves a child that holds a lock; the second waits
+     * until that one is gone. */
+    add(supervisor, 0, 0,
+        "exec 8>>$NOTES.lock; if [ -s $NOTES ]; then exec 9>>$NOTES.lock; "
+        "flock 9; rm $NOTES.lock; exit 78; fi; "
+        "echo life >>$NOTES; flock 8; sleep 1000 & kill -KILL $$");
+    ck_assert_int_eq(supervisor_run(supervisor, never, NULL), END_CONFIG);
+    ck_assert_str_eq(end(), "life\n");
+}
 END_TEST
 
 START_TEST(what_cannot_be_executed_is_tried_again)
-    {
-        OWNED(supervisor) supervisor = begin();
-        int ready = 0;
+{
+    OWNED(supervisor) supervisor = begin();
+    int ready = 0;
 
-        supervisor_add(
-            supervisor, "/nowhere/at/all",
-            &(struct child_options){.name = "none", .patience = 1000});
-        add(supervisor, 0, 3, UNTIL_TERM("exit 0"));
-        ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready),
-                         END_OK);
-        ck_assert_int_eq(ready, 1);
-        end();
-    }
+    supervisor_add(supervisor, "/nowhere/at/all",
+                   &(struct child_options){.name = "none", .patience = 1000});
+    add(supervisor, 0, 3, UNTIL_TERM("exit 0"));
+    ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready), END_OK);
+    ck_assert_int_eq(ready, 1);
+    end();
+}
 END_TEST
 
 TESTS("cli", "supervisor", a_crashed_child_is_started_again,

@@ -30,48 +30,48 @@ clean(const char *path)
 }
 
 START_TEST(a_second_one_is_told_of_the_first)
-    {
-        char path[64], pid[20];
-        struct error err;
-        int lock = uplock_take(fresh(path), &err);
+{
+    char path[64], pid[20];
+    struct error err;
+    int lock = uplock_take(fresh(path), &err);
 
-        ck_assert_int_ge(lock, 0);
-        ck_assert_int_eq(uplock_take(path, &err), -EBUSY);
-        snprintf(pid, sizeof(pid), "pid %d, since 2", getpid());
-        ck_assert_ptr_nonnull(strstr(err.text, pid));
-        ck_assert_ptr_nonnull(strstr(err.text, path));
+    ck_assert_int_ge(lock, 0);
+    ck_assert_int_eq(uplock_take(path, &err), -EBUSY);
+    snprintf(pid, sizeof(pid), "pid %d, since 2", getpid());
+    ck_assert_ptr_nonnull(strstr(err.text, pid));
+    ck_assert_ptr_nonnull(strstr(err.text, path));
 
-        close(lock);
-        lock = uplock_take(path, &err);
-        ck_assert_int_ge(lock, 0);
-        close(lock);
-        clean(path);
-    }
+    close(lock);
+    lock = uplock_take(path, &err);
+    ck_assert_int_ge(lock, 0);
+    close(lock);
+    clean(path);
+}
 END_TEST
 
 START_TEST(a_planted_link_is_not_followed)
-    {
-        char path[64], lock[80], target[80];
-        struct error err;
+{
+    char path[64], lock[80], target[80];
+    struct error err;
 
-        fresh(path);
-        snprintf(lock, sizeof(lock), "%s/up.lock", path);
-        snprintf(target, sizeof(target), "%s/elsewhere", parent);
-        ck_assert_int_eq(symlink(target, lock), 0);
+    fresh(path);
+    snprintf(lock, sizeof(lock), "%s/up.lock", path);
+    snprintf(target, sizeof(target), "%s/elsewhere", parent);
+    ck_assert_int_eq(symlink(target, lock), 0);
 
-        ck_assert_int_eq(uplock_take(path, &err), -ELOOP);
-        ck_assert_int_ne(access(target, F_OK), 0);
-        clean(path);
-    }
+    ck_assert_int_eq(uplock_take(path, &err), -ELOOP);
+    ck_assert_int_ne(access(target, F_OK), 0);
+    clean(path);
+}
 END_TEST
 
 START_TEST(a_missing_directory_is_named)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(uplock_take("/nowhere/at/all", &err), -ENOENT);
-        ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/at/all"));
-    }
+    ck_assert_int_eq(uplock_take("/nowhere/at/all", &err), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/at/all"));
+}
 END_TEST
 
 TESTS("cli", "uplock", a_second_one_is_told_of_the_first,

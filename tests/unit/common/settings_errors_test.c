@@ -34,8 +34,8 @@ check_each(const char *before, const char *after, const struct wrong *wrong,
 #define LEAST QUEUE ROUTE
 
 START_TEST(wrong_settings_of_the_ingress)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {" max_bodi: 1MiB",
              "2:2: ingress.max_bodi: is no setting; did you mean `max_body`?"},
@@ -72,15 +72,15 @@ START_TEST(wrong_settings_of_the_ingress)
             {" a",
              "2:2: ingress: is a single value where a map is due; write `key: value` lines below it, or `{key: value}`"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each("ingress:\n", LEAST, wrong, ARRAY_LEN(wrong));
-    }
+    check_each("ingress:\n", LEAST, wrong, ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(wrong_addresses)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {" listen: 8080",
              "2:10: ingress.listen: `8080` is no address and port; write 127.0.0.1:8080"},
@@ -99,15 +99,15 @@ START_TEST(wrong_addresses)
             {" listen: 127.0.0.1:8081",
              "2:2: ingress.admin: is the address of `listen` too; give it another port"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each("ingress:\n", LEAST, wrong, ARRAY_LEN(wrong));
-    }
+    check_each("ingress:\n", LEAST, wrong, ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(wrong_settings_of_a_queue)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {"  attempts: 0",
              "4:13: queues[0].attempts: 0 is too little; write 1 or more"},
@@ -140,16 +140,16 @@ START_TEST(wrong_settings_of_a_queue)
             {"- x",
              "4:3: queues[1]: is no map; write `key: value` lines, or `{key: value}`"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each("queues:\n- name: q\n  handler: {respond: {}}\n", ROUTE,
-                   wrong, ARRAY_LEN(wrong));
-    }
+    check_each("queues:\n- name: q\n  handler: {respond: {}}\n", ROUTE, wrong,
+               ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(wrong_handlers)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {"",
              "2:3: queues[0].handler: is missing; add `handler:` (what a worker runs for a request)"},
@@ -184,15 +184,15 @@ START_TEST(wrong_handlers)
             {"  handler: {respond: {body: \"a\\0b\"}}",
              "3:29: text with a NUL byte; take it out"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each("queues:\n- name: q\n", ROUTE, wrong, ARRAY_LEN(wrong));
-    }
+    check_each("queues:\n- name: q\n", ROUTE, wrong, ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(wrong_names_with_values)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {"{cgi: {command: ./a, environment: {A B: 1}}}",
              "4:39: queues[0].handler.cgi.environment.A B: is no name of a variable; write letters, digits and _, no digit first"},
@@ -215,16 +215,16 @@ START_TEST(wrong_names_with_values)
             {"{respond: {fields: {? [a] : x}}}",
              "4:26: queues[0].handler.respond.fields: a name is text; write `NAME: value`"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each("queues:\n- name: q\n  handler:\n   ", ROUTE, wrong,
-                   ARRAY_LEN(wrong));
-    }
+    check_each("queues:\n- name: q\n  handler:\n   ", ROUTE, wrong,
+               ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(wrong_routes)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {"{path: hits, queue: q}",
              "4:10: routes[0].path: `hits` has no slash in front; write a path such as /hits"},
@@ -265,15 +265,15 @@ START_TEST(wrong_routes)
             {"{path: /, queue: q, max_wait: 29s}",
              "4:33: routes[0].max_wait: is below wait; make it at least as long, or leave it out"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each(QUEUE "routes:\n- ", "", wrong, ARRAY_LEN(wrong));
-    }
+    check_each(QUEUE "routes:\n- ", "", wrong, ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(routes_that_match_the_same_are_named)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {"- {path: /a/, queue: q}",
              "5:3: routes[1]: matches the same requests as the route in line 4; change path, methods or host of one, or take it out"},
@@ -284,34 +284,34 @@ START_TEST(routes_that_match_the_same_are_named)
              "- {path: /b, queue: q, host: x.Org}",
              "6:3: routes[2]: matches the same requests as the route in line 5; change path, methods or host of one, or take it out"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each(QUEUE "routes:\n- {path: /a, queue: q}\n", "", wrong,
-                   ARRAY_LEN(wrong));
-    }
+    check_each(QUEUE "routes:\n- {path: /a, queue: q}\n", "", wrong,
+               ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(routes_that_differ_in_one_thing_are_fine)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_free(settings_file_good(
-            &file, QUEUE "routes:\n"
-                         "- {path: /a, queue: q}\n"
-                         "- {path: /A, queue: q}\n"
-                         "- {path: /a/b, queue: q}\n"
-                         "- {path: /a, queue: q, methods: [GET]}\n"
-                         "- {path: /a, queue: q, methods: [PUT]}\n"
-                         "- {path: /a, queue: q, host: x}\n"
-                         "- {path: /a, queue: q, host: x, methods: [GET]}\n"));
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_free(settings_file_good(
+        &file, QUEUE "routes:\n"
+                     "- {path: /a, queue: q}\n"
+                     "- {path: /A, queue: q}\n"
+                     "- {path: /a/b, queue: q}\n"
+                     "- {path: /a, queue: q, methods: [GET]}\n"
+                     "- {path: /a, queue: q, methods: [PUT]}\n"
+                     "- {path: /a, queue: q, host: x}\n"
+                     "- {path: /a, queue: q, host: x, methods: [GET]}\n"));
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(wrong_files)
-    {
-        /* clang-format off */
+{
+    /* clang-format off */
         static const struct wrong wrong[] = {
             {"",
              "1:1: the file is empty; `cloakroom check --defaults` prints one to begin with"},
@@ -347,111 +347,110 @@ START_TEST(wrong_files)
             {"\xff\xfe",
              "1:1: byte 0xff is not text; save the file as UTF-8"},
         };
-        /* clang-format on */
+    /* clang-format on */
 
-        check_each("", "", wrong, ARRAY_LEN(wrong));
-    }
+    check_each("", "", wrong, ARRAY_LEN(wrong));
+}
 END_TEST
 
 START_TEST(a_nul_byte_is_refused_with_its_place)
-    {
-        static const char text[] = "a: b\nc: d\0e\n";
-        struct settings_file file;
+{
+    static const char text[] = "a: b\nc: d\0e\n";
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_write(&file, text, sizeof(text) - 1);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_str_eq(
-            file.errors,
-            "2:5: byte 0x00 is not text; save the file as UTF-8\n");
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_write(&file, text, sizeof(text) - 1);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_str_eq(file.errors,
+                     "2:5: byte 0x00 is not text; save the file as UTF-8\n");
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(all_errors_are_told_at_once_in_the_order_of_the_file)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_bad(
-            &file,
-            "routes:\n"
-            "- {path: /a, queue: hit}\n"
-            "- {path: b, queue: hits}\n"
-            "queues:\n"
-            "- name: hits\n"
-            "  timout: 30s\n"
-            "  handler: {cgi: {}}\n"
-            "  keys: 24\n"
-            "ingres: {}\n",
-            "2:21: routes[0].queue: there is no queue `hit`; did you mean "
-            "`hits`?\n"
-            "3:10: routes[1].path: `b` has no slash in front; write a path "
-            "such "
-            "as /hits\n"
-            "6:3: queues[0].timout: is no setting; did you mean `timeout`?\n"
-            "7:18: queues[0].handler.cgi: has no program; write command: "
-            "./program or directory: ./cgi-bin\n"
-            "8:9: queues[0].keys: `24` has no unit; write 24s (units: ms s m h "
-            "d)\n"
-            "9:1: ingres: is no setting; did you mean `ingress`?\n");
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_bad(
+        &file,
+        "routes:\n"
+        "- {path: /a, queue: hit}\n"
+        "- {path: b, queue: hits}\n"
+        "queues:\n"
+        "- name: hits\n"
+        "  timout: 30s\n"
+        "  handler: {cgi: {}}\n"
+        "  keys: 24\n"
+        "ingres: {}\n",
+        "2:21: routes[0].queue: there is no queue `hit`; did you mean "
+        "`hits`?\n"
+        "3:10: routes[1].path: `b` has no slash in front; write a path "
+        "such "
+        "as /hits\n"
+        "6:3: queues[0].timout: is no setting; did you mean `timeout`?\n"
+        "7:18: queues[0].handler.cgi: has no program; write command: "
+        "./program or directory: ./cgi-bin\n"
+        "8:9: queues[0].keys: `24` has no unit; write 24s (units: ms s m h "
+        "d)\n"
+        "9:1: ingres: is no setting; did you mean `ingress`?\n");
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(errors_are_told_up_to_a_number_and_counted_beyond)
-    {
-        struct settings_file file;
-        char *text = NULL;
-        size_t len, lines = 0;
+{
+    struct settings_file file;
+    char *text = NULL;
+    size_t len, lines = 0;
 
-        settings_file_init(&file);
-        FILE *to = open_memstream(&text, &len);
-        fputs(LEAST, to);
-        for (int i = 0; i < COMPLAINTS_MAX + 23; i++)
-            fprintf(to, "wrong%d: 1\n", i);
-        fclose(to);
-        settings_file_write(&file, text, len);
-        ck_assert_ptr_null(settings_file_load(&file));
-        for (const char *p = file.errors; *p != '\0'; p++)
-            lines += *p == '\n';
-        ck_assert_uint_eq(lines, COMPLAINTS_MAX + 1);
-        ck_assert_ptr_nonnull(
-            strstr(file.errors, "and 23 more; mend these first\n"));
-        free(text);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    FILE *to = open_memstream(&text, &len);
+    fputs(LEAST, to);
+    for (int i = 0; i < COMPLAINTS_MAX + 23; i++)
+        fprintf(to, "wrong%d: 1\n", i);
+    fclose(to);
+    settings_file_write(&file, text, len);
+    ck_assert_ptr_null(settings_file_load(&file));
+    for (const char *p = file.errors; *p != '\0'; p++)
+        lines += *p == '\n';
+    ck_assert_uint_eq(lines, COMPLAINTS_MAX + 1);
+    ck_assert_ptr_nonnull(
+        strstr(file.errors, "and 23 more; mend these first\n"));
+    free(text);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(what_the_file_says_cannot_drive_the_terminal)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_bad(&file, "\"a\\e[2J\\nb\": 1\n" LEAST,
-                          "1:1: a?[2J?b: is no setting; known here: `broker`, "
-                          "`ingress`, `queues`, `routes`\n");
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_bad(&file, "\"a\\e[2J\\nb\": 1\n" LEAST,
+                      "1:1: a?[2J?b: is no setting; known here: `broker`, "
+                      "`ingress`, `queues`, `routes`\n");
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(a_huge_file_is_refused)
-    {
-        struct settings_file file;
-        char *text = mem_zalloc(YAML_FILE_MAX + 1);
+{
+    struct settings_file file;
+    char *text = mem_zalloc(YAML_FILE_MAX + 1);
 
-        settings_file_init(&file);
-        memset(text, '#', YAML_FILE_MAX + 1);
-        settings_file_write(&file, text, YAML_FILE_MAX + 1);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_ptr_nonnull(
-            strstr(file.errors, "is over the limit of 1MiB; make it smaller"));
-        settings_file_write(&file, text, YAML_FILE_MAX);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_ptr_nonnull(strstr(file.errors, "the file is empty"));
-        free(text);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    memset(text, '#', YAML_FILE_MAX + 1);
+    settings_file_write(&file, text, YAML_FILE_MAX + 1);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_ptr_nonnull(
+        strstr(file.errors, "is over the limit of 1MiB; make it smaller"));
+    settings_file_write(&file, text, YAML_FILE_MAX);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_ptr_nonnull(strstr(file.errors, "the file is empty"));
+    free(text);
+    settings_file_fini(&file);
+}
 END_TEST
 
 /* A file of 1 MiB, its one error. */
@@ -473,114 +472,114 @@ check_flood(const char *unit, const char *error)
 }
 
 START_TEST(floods_are_refused)
-    {
-        check_flood("[", "nested too deep; no setting is so deep");
-        check_flood("- a\n", "too many values; make the file smaller");
-        check_flood("? abcdefghijklmnopqr\n", "more; mend these first");
-        check_flood("- &a a\n", "too many anchors (&); write out some values");
-        check_flood("- &a [*a]\n", "an alias (*) to no anchor");
-    }
+{
+    check_flood("[", "nested too deep; no setting is so deep");
+    check_flood("- a\n", "too many values; make the file smaller");
+    check_flood("? abcdefghijklmnopqr\n", "more; mend these first");
+    check_flood("- &a a\n", "too many anchors (&); write out some values");
+    check_flood("- &a [*a]\n", "an alias (*) to no anchor");
+}
 END_TEST
 
 START_TEST(a_file_that_cannot_be_read_is_named)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_ptr_nonnull(
-            strstr(file.errors, "cannot be opened: No such file or directory; "
-                                "write one, or name another with -c"));
-        ck_assert_int_eq(mkdir(file.path, 0700), 0);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_ptr_nonnull(
-            strstr(file.errors, "is not a regular file; give the path of one"));
-        ck_assert_int_eq(rmdir(file.path), 0);
-        ck_assert_int_eq(mkfifo(file.path, 0600), 0);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_ptr_nonnull(
-            strstr(file.errors, "is not a regular file; give the path of one"));
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_ptr_nonnull(strstr(file.errors,
+                                 "cannot be opened: No such file or directory; "
+                                 "write one, or name another with -c"));
+    ck_assert_int_eq(mkdir(file.path, 0700), 0);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_ptr_nonnull(
+        strstr(file.errors, "is not a regular file; give the path of one"));
+    ck_assert_int_eq(rmdir(file.path), 0);
+    ck_assert_int_eq(mkfifo(file.path, 0600), 0);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_ptr_nonnull(
+        strstr(file.errors, "is not a regular file; give the path of one"));
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(a_file_that_others_may_write_is_refused)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_write(&file, LEAST, strlen(LEAST));
-        ck_assert_int_eq(chmod(file.path, 0646), 0);
-        ck_assert_ptr_null(settings_file_load(&file));
-        ck_assert_ptr_nonnull(strstr(
-            file.errors, "may be written by others (mode 646), who could "
-                         "make Cloakroom run their programs; run chmod "
-                         "go-w on it"));
-        ck_assert_int_eq(chmod(file.path, 0664), 0);
-        if (geteuid() == 0) /* another group can be given only by root */
-            ck_assert_int_eq(chown(file.path, 0, 1), 0);
-        OWNED(settings) settings = settings_file_load(&file);
-        ck_assert(geteuid() == getegid() || settings == NULL);
-        ck_assert(geteuid() != 0 || settings == NULL);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_write(&file, LEAST, strlen(LEAST));
+    ck_assert_int_eq(chmod(file.path, 0646), 0);
+    ck_assert_ptr_null(settings_file_load(&file));
+    ck_assert_ptr_nonnull(
+        strstr(file.errors, "may be written by others (mode 646), who could "
+                            "make Cloakroom run their programs; run chmod "
+                            "go-w on it"));
+    ck_assert_int_eq(chmod(file.path, 0664), 0);
+    if (geteuid() == 0) /* another group can be given only by root */
+        ck_assert_int_eq(chown(file.path, 0, 1), 0);
+    OWNED(settings) settings = settings_file_load(&file);
+    ck_assert(geteuid() == getegid() || settings == NULL);
+    ck_assert(geteuid() != 0 || settings == NULL);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(the_owners_own_group_may_write)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_write(&file, LEAST, strlen(LEAST));
-        ck_assert_int_eq(chmod(file.path, 0664), 0);
-        OWNED(settings) settings = settings_file_load(&file);
-        ck_assert_int_eq(settings != NULL, geteuid() == getegid());
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_write(&file, LEAST, strlen(LEAST));
+    ck_assert_int_eq(chmod(file.path, 0664), 0);
+    OWNED(settings) settings = settings_file_load(&file);
+    ck_assert_int_eq(settings != NULL, geteuid() == getegid());
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(what_no_program_can_be_given_is_refused)
-    {
-        struct settings_file file;
-        char *huge = mem_zalloc(70000);
-        char *text;
+{
+    struct settings_file file;
+    char *huge = mem_zalloc(70000);
+    char *text;
 
-        memset(huge, 'x', 69999);
-        settings_file_init(&file);
-        text = mem_printf(
-            "queues:\n"
-            "- {name: q, handler: {cgi: {command: [a, %s]}}}\n"
-            "- {name: r, handler: {cgi: {command: a, environment: {A: %s}}}}\n"
-            "- {name: s, max_response: 1KiB, handler: {respond: {body: "
-            "%s}}}\n" ROUTE,
-            huge, huge, huge);
-        settings_file_bad(&file, text,
-                          "2:42: queues[0].handler.cgi.command[1]: is over "
-                          "64KiB; put it into a "
-                          "file\n"
-                          "3:55: queues[1].handler.cgi.environment.A: has a "
-                          "value over 64KiB; "
-                          "put it into a file\n"
-                          "4:27: queues[2].max_response: is below the "
-                          "handler's body, so that "
-                          "each response would be a failure; make it larger\n");
-        free(text);
-        free(huge);
-        settings_file_fini(&file);
-    }
+    memset(huge, 'x', 69999);
+    settings_file_init(&file);
+    text = mem_printf(
+        "queues:\n"
+        "- {name: q, handler: {cgi: {command: [a, %s]}}}\n"
+        "- {name: r, handler: {cgi: {command: a, environment: {A: %s}}}}\n"
+        "- {name: s, max_response: 1KiB, handler: {respond: {body: "
+        "%s}}}\n" ROUTE,
+        huge, huge, huge);
+    settings_file_bad(&file, text,
+                      "2:42: queues[0].handler.cgi.command[1]: is over "
+                      "64KiB; put it into a "
+                      "file\n"
+                      "3:55: queues[1].handler.cgi.environment.A: has a "
+                      "value over 64KiB; "
+                      "put it into a file\n"
+                      "4:27: queues[2].max_response: is below the "
+                      "handler's body, so that "
+                      "each response would be a failure; make it larger\n");
+    free(text);
+    free(huge);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(the_directory_above_the_data_must_be_there)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_bad(
-            &file, "broker: {embedded: {directory: /no/such/data/}}\n" LEAST,
-            "1:32: broker.embedded.directory: the directory above "
-            "it is not there; run mkdir -p /no/such/\n");
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_bad(&file,
+                      "broker: {embedded: {directory: /no/such/data/}}\n" LEAST,
+                      "1:32: broker.embedded.directory: the directory above "
+                      "it is not there; run mkdir -p /no/such/\n");
+    settings_file_fini(&file);
+}
 END_TEST
 
 static char *
@@ -597,47 +596,47 @@ check_programs(const struct settings *settings, int expected)
 }
 
 START_TEST(programs_that_are_not_there_are_named)
-    {
-        struct settings_file file;
-        char *errors;
+{
+    struct settings_file file;
+    char *errors;
 
-        settings_file_init(&file);
-        OWNED(settings)
-        settings = settings_file_good(
-            &file, "queues:\n"
-                   "- {name: a, handler: {cgi: {command: /no/such}}}\n"
-                   "- {name: b, handler: {cgi: {command: [/etc/passwd, x]}}}\n"
-                   "- {name: c, handler: {cgi: {command: /etc}}}\n"
-                   "- {name: d, handler: {cgi: {directory: /etc/passwd}}}\n"
-                   "- {name: e, handler: {cgi: {directory: /no/such}}}\n"
-                   "- {name: f, handler: {cgi: {command: no-such-program}}}\n"
-                   "- {name: g, handler: {cgi: {command: env}}}\n"
-                   "- {name: h, handler: {cgi: {directory: /usr/bin}}}\n"
-                   "- {name: i, handler: {respond: {}}}\n"
-                   "routes: [{path: /, queue: a}]\n");
-        errors = check_programs(settings, -ENOENT);
-        ck_assert_str_eq(
-            errors,
-            "2:38: queues[0].handler.cgi.command: /no/such is not there; make "
-            "it, "
-            "or mend the path\n"
-            "3:38: queues[1].handler.cgi.command: /etc/passwd is not "
-            "executable; "
-            "run chmod +x on it\n"
-            "4:38: queues[2].handler.cgi.command: /etc is no program; mend the "
-            "path\n"
-            "5:40: queues[3].handler.cgi.directory: /etc/passwd is no "
-            "directory; "
-            "mend the path\n"
-            "6:40: queues[4].handler.cgi.directory: /no/such is not there; "
-            "make "
-            "it, or mend the path\n"
-            "7:38: queues[5].handler.cgi.command: "
-            "/usr/local/bin/no-such-program "
-            "is not there; make it, or mend the path\n");
-        free(errors);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings)
+    settings = settings_file_good(
+        &file, "queues:\n"
+               "- {name: a, handler: {cgi: {command: /no/such}}}\n"
+               "- {name: b, handler: {cgi: {command: [/etc/passwd, x]}}}\n"
+               "- {name: c, handler: {cgi: {command: /etc}}}\n"
+               "- {name: d, handler: {cgi: {directory: /etc/passwd}}}\n"
+               "- {name: e, handler: {cgi: {directory: /no/such}}}\n"
+               "- {name: f, handler: {cgi: {command: no-such-program}}}\n"
+               "- {name: g, handler: {cgi: {command: env}}}\n"
+               "- {name: h, handler: {cgi: {directory: /usr/bin}}}\n"
+               "- {name: i, handler: {respond: {}}}\n"
+               "routes: [{path: /, queue: a}]\n");
+    errors = check_programs(settings, -ENOENT);
+    ck_assert_str_eq(
+        errors,
+        "2:38: queues[0].handler.cgi.command: /no/such is not there; make "
+        "it, "
+        "or mend the path\n"
+        "3:38: queues[1].handler.cgi.command: /etc/passwd is not "
+        "executable; "
+        "run chmod +x on it\n"
+        "4:38: queues[2].handler.cgi.command: /etc is no program; mend the "
+        "path\n"
+        "5:40: queues[3].handler.cgi.directory: /etc/passwd is no "
+        "directory; "
+        "mend the path\n"
+        "6:40: queues[4].handler.cgi.directory: /no/such is not there; "
+        "make "
+        "it, or mend the path\n"
+        "7:38: queues[5].handler.cgi.command: "
+        "/usr/local/bin/no-such-program "
+        "is not there; make it, or mend the path\n");
+    free(errors);
+    settings_file_fini(&file);
+}
 END_TEST
 
 TESTS("common", "settings_errors", wrong_settings_of_the_ingress,

@@ -51,119 +51,119 @@ static const char whole[] =
     "- {path: /, queue: q}\n"
 
 START_TEST(the_whole_shape_is_read)
-    {
-        struct settings_file file;
-        char *path;
+{
+    struct settings_file file;
+    char *path;
 
-        settings_file_init(&file);
-        OWNED(settings) settings = settings_file_good(&file, whole);
-        ck_assert_str_eq(settings->path, file.path);
-        path = mem_printf("%s/data", file.folder);
-        ck_assert_str_eq(settings->directory, path);
-        free(path);
-        ck_assert_str_eq(settings->listen.host, "127.0.0.2");
-        ck_assert_uint_eq(settings->listen.port, 8090);
-        ck_assert_str_eq(settings->admin.host, "::1");
-        ck_assert_uint_eq(settings->admin.port, 8091);
-        ck_assert_uint_eq(settings->max_body, 8 << 20);
-        ck_assert_uint_eq(settings->max_waiting, 30000);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings) settings = settings_file_good(&file, whole);
+    ck_assert_str_eq(settings->path, file.path);
+    path = mem_printf("%s/data", file.folder);
+    ck_assert_str_eq(settings->directory, path);
+    free(path);
+    ck_assert_str_eq(settings->listen.host, "127.0.0.2");
+    ck_assert_uint_eq(settings->listen.port, 8090);
+    ck_assert_str_eq(settings->admin.host, "::1");
+    ck_assert_uint_eq(settings->admin.port, 8091);
+    ck_assert_uint_eq(settings->max_body, 8 << 20);
+    ck_assert_uint_eq(settings->max_waiting, 30000);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(routes_are_read)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        OWNED(settings) settings = settings_file_good(&file, whole);
-        ck_assert_uint_eq(settings->routes_len, 4);
-        const struct route_settings *route = settings->routes;
-        ck_assert_str_eq(route[0].path, "/hits");
-        ck_assert_ptr_null(route[0].host);
-        ck_assert_ptr_null(route[0].methods);
-        ck_assert_uint_eq(route[0].queue, 0);
-        ck_assert_int_eq(route[0].wait, 10000);
-        ck_assert_int_eq(route[0].max_wait, 60000);
-        ck_assert(!route[0].strict);
-        ck_assert_int_eq(route[0].line, 9);
-        ck_assert_str_eq(route[1].path, "/api");
-        ck_assert_str_eq(route[1].host, "shop.example");
-        ck_assert_str_eq(route[1].methods[0], "GET");
-        ck_assert_str_eq(route[1].methods[1], "HEAD");
-        ck_assert_ptr_null(route[1].methods[2]);
-        ck_assert_uint_eq(route[1].queue, 1);
-        ck_assert_int_eq(route[1].max_wait, 120000);
-        ck_assert_int_eq(route[2].wait, 0);
-        ck_assert(route[2].strict);
-        ck_assert_str_eq(route[3].path, "");
-        ck_assert_int_eq(route[3].max_wait, 90000); /* never below wait */
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings) settings = settings_file_good(&file, whole);
+    ck_assert_uint_eq(settings->routes_len, 4);
+    const struct route_settings *route = settings->routes;
+    ck_assert_str_eq(route[0].path, "/hits");
+    ck_assert_ptr_null(route[0].host);
+    ck_assert_ptr_null(route[0].methods);
+    ck_assert_uint_eq(route[0].queue, 0);
+    ck_assert_int_eq(route[0].wait, 10000);
+    ck_assert_int_eq(route[0].max_wait, 60000);
+    ck_assert(!route[0].strict);
+    ck_assert_int_eq(route[0].line, 9);
+    ck_assert_str_eq(route[1].path, "/api");
+    ck_assert_str_eq(route[1].host, "shop.example");
+    ck_assert_str_eq(route[1].methods[0], "GET");
+    ck_assert_str_eq(route[1].methods[1], "HEAD");
+    ck_assert_ptr_null(route[1].methods[2]);
+    ck_assert_uint_eq(route[1].queue, 1);
+    ck_assert_int_eq(route[1].max_wait, 120000);
+    ck_assert_int_eq(route[2].wait, 0);
+    ck_assert(route[2].strict);
+    ck_assert_str_eq(route[3].path, "");
+    ck_assert_int_eq(route[3].max_wait, 90000); /* never below wait */
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(queues_are_read)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        OWNED(settings) settings = settings_file_good(&file, whole);
-        ck_assert_uint_eq(settings->queues_len, 3);
-        const struct queue_settings *queue = settings->queues;
-        ck_assert_str_eq(queue->name, "hits");
-        ck_assert_uint_eq(queue->concurrency, 5);
-        ck_assert_int_eq(queue->timeout, 31000);
-        ck_assert_uint_eq(queue->attempts, 2);
-        ck_assert_int_eq(queue->backoff_first, 2000);
-        ck_assert_int_eq(queue->backoff_max, 70000);
-        ck_assert_int_eq(queue->redeliver, REDELIVER_ALWAYS);
-        ck_assert_int_eq(queue->ttl, 2 * 3600000);
-        ck_assert_int_eq(queue->retention_age, 3 * 3600000);
-        ck_assert_uint_eq(queue->retention_bytes, 2ul << 30);
-        ck_assert_int_eq(queue->keys, 25 * 3600000);
-        ck_assert_uint_eq(queue->max_response, 17 << 20);
-        ck_assert_int_eq(queue->lease, 11000);
-        ck_assert_uint_eq(queue->workers, 2);
-        ck_assert_str_eq(queue->release, "v2");
-        ck_assert_uint_eq(queue->max_depth, 100001);
-        ck_assert_str_eq(queue[1].release, "3");
-        ck_assert_int_eq(settings_queue(settings, "writes"), 2);
-        ck_assert_int_eq(settings_queue(settings, "write"), -1);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings) settings = settings_file_good(&file, whole);
+    ck_assert_uint_eq(settings->queues_len, 3);
+    const struct queue_settings *queue = settings->queues;
+    ck_assert_str_eq(queue->name, "hits");
+    ck_assert_uint_eq(queue->concurrency, 5);
+    ck_assert_int_eq(queue->timeout, 31000);
+    ck_assert_uint_eq(queue->attempts, 2);
+    ck_assert_int_eq(queue->backoff_first, 2000);
+    ck_assert_int_eq(queue->backoff_max, 70000);
+    ck_assert_int_eq(queue->redeliver, REDELIVER_ALWAYS);
+    ck_assert_int_eq(queue->ttl, 2 * 3600000);
+    ck_assert_int_eq(queue->retention_age, 3 * 3600000);
+    ck_assert_uint_eq(queue->retention_bytes, 2ul << 30);
+    ck_assert_int_eq(queue->keys, 25 * 3600000);
+    ck_assert_uint_eq(queue->max_response, 17 << 20);
+    ck_assert_int_eq(queue->lease, 11000);
+    ck_assert_uint_eq(queue->workers, 2);
+    ck_assert_str_eq(queue->release, "v2");
+    ck_assert_uint_eq(queue->max_depth, 100001);
+    ck_assert_str_eq(queue[1].release, "3");
+    ck_assert_int_eq(settings_queue(settings, "writes"), 2);
+    ck_assert_int_eq(settings_queue(settings, "write"), -1);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(handlers_are_read)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        OWNED(settings) settings = settings_file_good(&file, whole);
-        char *program = mem_printf("%s/hits.cgi", file.folder);
-        const struct handler_settings *handler = &settings->queues[0].handler;
-        ck_assert_int_eq(handler->type, HANDLER_CGI);
-        ck_assert_str_eq(handler->cgi.command[0], program);
-        ck_assert_ptr_null(handler->cgi.command[1]);
-        ck_assert_ptr_null(handler->cgi.directory);
-        ck_assert_uint_eq(handler->cgi.environment_len, 2);
-        ck_assert_str_eq(handler->cgi.environment[0].name, "COLOR");
-        ck_assert_str_eq(handler->cgi.environment[0].value, "blue");
-        ck_assert_str_eq(handler->cgi.environment[1].value, "7");
-        handler = &settings->queues[1].handler;
-        ck_assert_str_eq(handler->cgi.command[0], "/bin/echo");
-        ck_assert_str_eq(handler->cgi.command[1], "-n");
-        ck_assert_str_eq(handler->cgi.command[2], "");
-        ck_assert_ptr_null(handler->cgi.command[3]);
-        handler = &settings->queues[2].handler;
-        ck_assert_int_eq(handler->type, HANDLER_RESPOND);
-        ck_assert_int_eq(handler->respond.status, 503);
-        ck_assert_uint_eq(handler->respond.fields_len, 2);
-        ck_assert_str_eq(handler->respond.fields[0].name, "Retry-After");
-        ck_assert_str_eq(handler->respond.fields[0].value, "120");
-        ck_assert_str_eq(handler->respond.body, "later");
-        free(program);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings) settings = settings_file_good(&file, whole);
+    char *program = mem_printf("%s/hits.cgi", file.folder);
+    const struct handler_settings *handler = &settings->queues[0].handler;
+    ck_assert_int_eq(handler->type, HANDLER_CGI);
+    ck_assert_str_eq(handler->cgi.command[0], program);
+    ck_assert_ptr_null(handler->cgi.command[1]);
+    ck_assert_ptr_null(handler->cgi.directory);
+    ck_assert_uint_eq(handler->cgi.environment_len, 2);
+    ck_assert_str_eq(handler->cgi.environment[0].name, "COLOR");
+    ck_assert_str_eq(handler->cgi.environment[0].value, "blue");
+    ck_assert_str_eq(handler->cgi.environment[1].value, "7");
+    handler = &settings->queues[1].handler;
+    ck_assert_str_eq(handler->cgi.command[0], "/bin/echo");
+    ck_assert_str_eq(handler->cgi.command[1], "-n");
+    ck_assert_str_eq(handler->cgi.command[2], "");
+    ck_assert_ptr_null(handler->cgi.command[3]);
+    handler = &settings->queues[2].handler;
+    ck_assert_int_eq(handler->type, HANDLER_RESPOND);
+    ck_assert_int_eq(handler->respond.status, 503);
+    ck_assert_uint_eq(handler->respond.fields_len, 2);
+    ck_assert_str_eq(handler->respond.fields[0].name, "Retry-After");
+    ck_assert_str_eq(handler->respond.fields[0].value, "120");
+    ck_assert_str_eq(handler->respond.body, "later");
+    free(program);
+    settings_file_fini(&file);
+}
 END_TEST
 
 static void
@@ -217,80 +217,80 @@ check_defaults(const struct settings *settings)
 }
 
 START_TEST(what_is_left_out_has_its_default)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        OWNED(settings) settings = settings_file_good(&file, LEAST);
-        check_defaults(settings);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings) settings = settings_file_good(&file, LEAST);
+    check_defaults(settings);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(the_printed_defaults_load_to_the_defaults)
-    {
-        struct settings_file file;
-        char *text = NULL;
-        size_t len;
+{
+    struct settings_file file;
+    char *text = NULL;
+    size_t len;
 
-        settings_file_init(&file);
-        FILE *to = open_memstream(&text, &len);
-        settings_print_defaults(to);
-        fclose(to);
-        OWNED(settings) settings = settings_file_good(&file, text);
-        check_defaults(settings);
-        free(text);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    FILE *to = open_memstream(&text, &len);
+    settings_print_defaults(to);
+    fclose(to);
+    OWNED(settings) settings = settings_file_good(&file, text);
+    check_defaults(settings);
+    free(text);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(files_from_other_systems_are_read)
-    {
-        static const char *const same[] = {
-            "\xef\xbb\xbf" LEAST,          /* a byte order mark */
-            "---\n" LEAST "...\n",         /* a document with its marks */
-            "%YAML 1.2\n---\n" LEAST,      /* a version */
-            "ingress:\nbroker: ~\n" LEAST, /* sections with all commented out */
-            "{\"queues\": [{\"name\": \"q\", \"handler\": {\"respond\": "
-            "{}}}],\n"
-            "\"routes\": [{\"path\": \"/\", \"queue\": \"q\"}]}\n", /* JSON */
-            "queues: [{name: q, backoff: , retention: , handler: {respond: "
-            "}}]\n"
-            "routes: [{path: /, queue: q}]\n", /* groups left empty */
-            "queues:\r\n- {name: q, handler: {respond: {}}}\r\n"
-            "routes:\r\n- {path: /, queue: q}\r\n", /* CRLF */
-        };
-        struct settings_file file;
+{
+    static const char *const same[] = {
+        "\xef\xbb\xbf" LEAST,          /* a byte order mark */
+        "---\n" LEAST "...\n",         /* a document with its marks */
+        "%YAML 1.2\n---\n" LEAST,      /* a version */
+        "ingress:\nbroker: ~\n" LEAST, /* sections with all commented out */
+        "{\"queues\": [{\"name\": \"q\", \"handler\": {\"respond\": "
+        "{}}}],\n"
+        "\"routes\": [{\"path\": \"/\", \"queue\": \"q\"}]}\n", /* JSON */
+        "queues: [{name: q, backoff: , retention: , handler: {respond: "
+        "}}]\n"
+        "routes: [{path: /, queue: q}]\n", /* groups left empty */
+        "queues:\r\n- {name: q, handler: {respond: {}}}\r\n"
+        "routes:\r\n- {path: /, queue: q}\r\n", /* CRLF */
+    };
+    struct settings_file file;
 
-        settings_file_init(&file);
-        for (size_t i = 0; i < ARRAY_LEN(same); i++) {
-            OWNED(settings) settings = settings_file_good(&file, same[i]);
-            check_defaults(settings);
-        }
-        settings_file_fini(&file);
+    settings_file_init(&file);
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        OWNED(settings) settings = settings_file_good(&file, same[i]);
+        check_defaults(settings);
     }
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(aliases_stand_for_their_anchors)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        OWNED(settings)
-        settings = settings_file_good(
-            &file, "queues:\n"
-                   "- {name: a, backoff: &slow {first: 5s}, timeout: &t 7s,\n"
-                   "   handler: &h {respond: {body: &b x}}}\n"
-                   "- {name: *b, backoff: *slow, timeout: *t, handler: *h}\n"
-                   "routes:\n"
-                   "- {path: /, queue: *b}\n");
-        ck_assert_str_eq(settings->queues[1].name, "x");
-        ck_assert_int_eq(settings->queues[1].backoff_first, 5000);
-        ck_assert_int_eq(settings->queues[1].timeout, 7000);
-        ck_assert_str_eq(settings->queues[1].handler.respond.body, "x");
-        ck_assert_uint_eq(settings->routes[0].queue, 1);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings)
+    settings = settings_file_good(
+        &file, "queues:\n"
+               "- {name: a, backoff: &slow {first: 5s}, timeout: &t 7s,\n"
+               "   handler: &h {respond: {body: &b x}}}\n"
+               "- {name: *b, backoff: *slow, timeout: *t, handler: *h}\n"
+               "routes:\n"
+               "- {path: /, queue: *b}\n");
+    ck_assert_str_eq(settings->queues[1].name, "x");
+    ck_assert_int_eq(settings->queues[1].backoff_first, 5000);
+    ck_assert_int_eq(settings->queues[1].timeout, 7000);
+    ck_assert_str_eq(settings->queues[1].handler.respond.body, "x");
+    ck_assert_uint_eq(settings->routes[0].queue, 1);
+    settings_file_fini(&file);
+}
 END_TEST
 
 static void
@@ -306,53 +306,52 @@ check_listen(struct settings_file *file, const char *written, const char *host,
 }
 
 START_TEST(addresses_are_read_in_every_form)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        check_listen(&file, "192.0.2.1:1", "192.0.2.1", 1);
-        check_listen(&file, "localhost:65535", "127.0.0.1", 65535);
-        check_listen(&file, "[2001:db8::1]:80", "2001:db8::1", 80);
-        check_listen(&file, ":80", "0.0.0.0", 80);
-        check_listen(&file, "*:80", "0.0.0.0", 80);
-        check_listen(&file, "[::]:80", "::", 80);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    check_listen(&file, "192.0.2.1:1", "192.0.2.1", 1);
+    check_listen(&file, "localhost:65535", "127.0.0.1", 65535);
+    check_listen(&file, "[2001:db8::1]:80", "2001:db8::1", 80);
+    check_listen(&file, ":80", "0.0.0.0", 80);
+    check_listen(&file, "*:80", "0.0.0.0", 80);
+    check_listen(&file, "[::]:80", "::", 80);
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(a_word_alone_is_looked_for_where_handlers_look)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        OWNED(settings)
-        settings = settings_file_good(
-            &file,
-            "queues:\n"
-            "- {name: q, handler: {cgi: {command: env}}}\n"
-            "- {name: r, handler: {cgi: {command: [no-such-program, x]}}}\n"
-            "- {name: s, handler: {cgi: {directory: cgi-bin}}}\n"
-            "routes: [{path: /, queue: q}]\n");
-        ck_assert_str_eq(settings->queues[0].handler.cgi.command[0],
-                         "/usr/bin/env");
-        ck_assert_str_eq(settings->queues[1].handler.cgi.command[0],
-                         "/usr/local/bin/no-such-program");
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    OWNED(settings)
+    settings = settings_file_good(
+        &file, "queues:\n"
+               "- {name: q, handler: {cgi: {command: env}}}\n"
+               "- {name: r, handler: {cgi: {command: [no-such-program, x]}}}\n"
+               "- {name: s, handler: {cgi: {directory: cgi-bin}}}\n"
+               "routes: [{path: /, queue: q}]\n");
+    ck_assert_str_eq(settings->queues[0].handler.cgi.command[0],
+                     "/usr/bin/env");
+    ck_assert_str_eq(settings->queues[1].handler.cgi.command[0],
+                     "/usr/local/bin/no-such-program");
+    settings_file_fini(&file);
+}
 END_TEST
 
 START_TEST(a_relative_path_of_the_file_is_made_absolute)
-    {
-        struct settings_file file;
+{
+    struct settings_file file;
 
-        settings_file_init(&file);
-        settings_file_write(&file, LEAST, strlen(LEAST));
-        ck_assert_int_eq(chdir(file.folder), 0);
-        OWNED(settings) settings = settings_load("./cloakroom.yaml", stderr);
-        ck_assert_ptr_nonnull(settings);
-        ck_assert_str_eq(settings->path, file.path);
-        settings_file_fini(&file);
-    }
+    settings_file_init(&file);
+    settings_file_write(&file, LEAST, strlen(LEAST));
+    ck_assert_int_eq(chdir(file.folder), 0);
+    OWNED(settings) settings = settings_load("./cloakroom.yaml", stderr);
+    ck_assert_ptr_nonnull(settings);
+    ck_assert_str_eq(settings->path, file.path);
+    settings_file_fini(&file);
+}
 END_TEST
 
 TESTS("common", "settings_load", the_whole_shape_is_read, routes_are_read,

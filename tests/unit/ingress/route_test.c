@@ -34,41 +34,39 @@ queue_for(size_t from, const char *method, const char *host, const char *path)
 }
 
 START_TEST(whole_segments_match_and_the_longest_wins)
-    {
-        ck_assert_int_eq(queue_for(0, "POST", "x", "/api"), 1);
-        ck_assert_int_eq(queue_for(0, "POST", "x", "/api/y"), 1);
-        ck_assert_int_eq(queue_for(0, "POST", "x", "/apiy"), 0);
-        ck_assert_int_eq(queue_for(0, "POST", "x", "/api/longer"), 1);
-        ck_assert_int_eq(queue_for(0, "GET", "x", "/api/long/x"), 4);
-        ck_assert_int_eq(queue_for(0, "GET", "x", "/"), 0);
-        ck_assert_int_eq(queue_for(1, "GET", "x", "/"), -1);
-        ck_assert_int_eq(queue_for(0, "OPTIONS", "x", "*"), -1);
-    }
+{
+    ck_assert_int_eq(queue_for(0, "POST", "x", "/api"), 1);
+    ck_assert_int_eq(queue_for(0, "POST", "x", "/api/y"), 1);
+    ck_assert_int_eq(queue_for(0, "POST", "x", "/apiy"), 0);
+    ck_assert_int_eq(queue_for(0, "POST", "x", "/api/longer"), 1);
+    ck_assert_int_eq(queue_for(0, "GET", "x", "/api/long/x"), 4);
+    ck_assert_int_eq(queue_for(0, "GET", "x", "/"), 0);
+    ck_assert_int_eq(queue_for(1, "GET", "x", "/"), -1);
+    ck_assert_int_eq(queue_for(0, "OPTIONS", "x", "*"), -1);
+}
 END_TEST
 
 START_TEST(methods_come_before_hosts)
-    {
-        ck_assert_int_eq(queue_for(0, "GET", "h", "/api"), 2);
-        ck_assert_int_eq(queue_for(0, "POST", "H", "/api"), 3);
-        ck_assert_int_eq(queue_for(0, "get", "x", "/api"), 1);
-    }
+{
+    ck_assert_int_eq(queue_for(0, "GET", "h", "/api"), 2);
+    ck_assert_int_eq(queue_for(0, "POST", "H", "/api"), 3);
+    ck_assert_int_eq(queue_for(0, "get", "x", "/api"), 1);
+}
 END_TEST
 
 START_TEST(the_methods_that_would_do_are_listed)
-    {
-        const struct settings settings = {.routes = routes,
-                                          .routes_len = ARRAY_LEN(routes)};
-        char allow[64];
+{
+    const struct settings settings = {.routes = routes,
+                                      .routes_len = ARRAY_LEN(routes)};
+    char allow[64];
 
-        route_allow(&settings, SLICE("h"), SLICE("/only"), allow,
-                    sizeof(allow));
-        ck_assert_str_eq(allow, "GET, HEAD, POST");
-        route_allow(&settings, SLICE("h"), SLICE("/only"), allow, 8);
-        ck_assert_str_eq(allow, "GET");
-        route_allow(&settings, SLICE("x"), SLICE("/only"), allow,
-                    sizeof(allow));
-        ck_assert_str_eq(allow, "");
-    }
+    route_allow(&settings, SLICE("h"), SLICE("/only"), allow, sizeof(allow));
+    ck_assert_str_eq(allow, "GET, HEAD, POST");
+    route_allow(&settings, SLICE("h"), SLICE("/only"), allow, 8);
+    ck_assert_str_eq(allow, "GET");
+    route_allow(&settings, SLICE("x"), SLICE("/only"), allow, sizeof(allow));
+    ck_assert_str_eq(allow, "");
+}
 END_TEST
 
 TESTS("ingress", "route", whole_segments_match_and_the_longest_wins,

@@ -81,138 +81,138 @@ check(const struct built *it, const char *name, const char *value)
 }
 
 START_TEST(the_meta_variables_are_those_of_the_rfc)
-    {
-        struct built it = {0};
-        char ticket[TICKET_TEXT + 1];
+{
+    struct built it = {0};
+    char ticket[TICKET_TEXT + 1];
 
-        build(&it, "POST",
-              "Host: example.org:8443\r\nContent-Type: a/b\r\n"
-              "Authorization: Basic eA==\r\n",
-              SLICE("12345"), false);
-        check(&it, "GATEWAY_INTERFACE", "CGI/1.1");
-        check(&it, "REQUEST_METHOD", "POST");
-        check(&it, "SCRIPT_NAME", "/run");
-        check(&it, "SCRIPT_FILENAME", "/srv/prog");
-        check(&it, "PATH_INFO", "/in fo");
-        check(&it, "PATH_TRANSLATED", NULL);
-        check(&it, "QUERY_STRING", "a=b");
-        check(&it, "REQUEST_URI", "/run/in%20fo?a=b");
-        check(&it, "CONTENT_LENGTH", "5");
-        check(&it, "CONTENT_TYPE", "a/b");
-        check(&it, "HTTP_CONTENT_TYPE", NULL);
-        check(&it, "HTTP_CONTENT_LENGTH", NULL);
-        check(&it, "SERVER_NAME", "example.org");
-        check(&it, "SERVER_PORT", "8080");
-        check(&it, "SERVER_PROTOCOL", "HTTP/1.1");
-        check(&it, "SERVER_SOFTWARE", "cloakroom");
-        check(&it, "REMOTE_ADDR", "192.0.2.7");
-        check(&it, "REMOTE_PORT", "50123");
-        check(&it, "REMOTE_USER", NULL);
-        check(&it, "AUTH_TYPE", NULL);
-        check(&it, "HTTP_AUTHORIZATION", "Basic eA==");
-        check(&it, "HTTP_HOST", "example.org:8443");
-        check(&it, "PATH", "/usr/local/bin:/usr/bin:/bin");
-        check(&it, "HOME", NULL);
-        ticket_format(&it.attempt->ticket, ticket);
-        check(&it, "CLOAKROOM_TICKET", ticket);
-        check(&it, "CLOAKROOM_ATTEMPT", "3");
-        check(&it, "CLOAKROOM_QUEUE", "lane");
-        check(&it, "CLOAKROOM_RELEASE", "v7");
-        drop(&it);
-    }
+    build(&it, "POST",
+          "Host: example.org:8443\r\nContent-Type: a/b\r\n"
+          "Authorization: Basic eA==\r\n",
+          SLICE("12345"), false);
+    check(&it, "GATEWAY_INTERFACE", "CGI/1.1");
+    check(&it, "REQUEST_METHOD", "POST");
+    check(&it, "SCRIPT_NAME", "/run");
+    check(&it, "SCRIPT_FILENAME", "/srv/prog");
+    check(&it, "PATH_INFO", "/in fo");
+    check(&it, "PATH_TRANSLATED", NULL);
+    check(&it, "QUERY_STRING", "a=b");
+    check(&it, "REQUEST_URI", "/run/in%20fo?a=b");
+    check(&it, "CONTENT_LENGTH", "5");
+    check(&it, "CONTENT_TYPE", "a/b");
+    check(&it, "HTTP_CONTENT_TYPE", NULL);
+    check(&it, "HTTP_CONTENT_LENGTH", NULL);
+    check(&it, "SERVER_NAME", "example.org");
+    check(&it, "SERVER_PORT", "8080");
+    check(&it, "SERVER_PROTOCOL", "HTTP/1.1");
+    check(&it, "SERVER_SOFTWARE", "cloakroom");
+    check(&it, "REMOTE_ADDR", "192.0.2.7");
+    check(&it, "REMOTE_PORT", "50123");
+    check(&it, "REMOTE_USER", NULL);
+    check(&it, "AUTH_TYPE", NULL);
+    check(&it, "HTTP_AUTHORIZATION", "Basic eA==");
+    check(&it, "HTTP_HOST", "example.org:8443");
+    check(&it, "PATH", "/usr/local/bin:/usr/bin:/bin");
+    check(&it, "HOME", NULL);
+    ticket_format(&it.attempt->ticket, ticket);
+    check(&it, "CLOAKROOM_TICKET", ticket);
+    check(&it, "CLOAKROOM_ATTEMPT", "3");
+    check(&it, "CLOAKROOM_QUEUE", "lane");
+    check(&it, "CLOAKROOM_RELEASE", "v7");
+    drop(&it);
+}
 END_TEST
 
 START_TEST(a_request_without_body_has_no_length)
-    {
-        struct built it = {0};
+{
+    struct built it = {0};
 
-        build(&it, "GET", "", SLICE(""), false);
-        check(&it, "CONTENT_LENGTH", NULL);
-        check(&it, "CONTENT_TYPE", NULL);
-        check(&it, "SERVER_NAME", "127.0.0.1");
-        drop(&it);
-    }
+    build(&it, "GET", "", SLICE(""), false);
+    check(&it, "CONTENT_LENGTH", NULL);
+    check(&it, "CONTENT_TYPE", NULL);
+    check(&it, "SERVER_NAME", "127.0.0.1");
+    drop(&it);
+}
 END_TEST
 
 START_TEST(repeated_fields_are_joined)
-    {
-        struct built it = {0};
+{
+    struct built it = {0};
 
-        build(&it, "GET",
-              "X-List: a\r\nCookie: a=1\r\nx-list: b\r\nCookie: b=2\r\n"
-              "X-List: c\r\nX-Lis: other\r\n",
-              SLICE(""), false);
-        check(&it, "HTTP_X_LIST", "a, b, c");
-        check(&it, "HTTP_COOKIE", "a=1; b=2");
-        check(&it, "HTTP_X_LIS", "other");
-        drop(&it);
-    }
+    build(&it, "GET",
+          "X-List: a\r\nCookie: a=1\r\nx-list: b\r\nCookie: b=2\r\n"
+          "X-List: c\r\nX-Lis: other\r\n",
+          SLICE(""), false);
+    check(&it, "HTTP_X_LIST", "a, b, c");
+    check(&it, "HTTP_COOKIE", "a=1; b=2");
+    check(&it, "HTTP_X_LIS", "other");
+    drop(&it);
+}
 END_TEST
 
 START_TEST(names_that_could_be_taken_for_others_are_dropped)
-    {
-        struct built it = {0};
+{
+    struct built it = {0};
 
-        build(&it, "GET",
-              "Proxy: evil\r\nproxy: evil\r\nX_User: evil\r\nX-User: good\r\n"
-              "X.User: evil\r\nX_Alone: evil\r\nConnection: x\r\n",
-              SLICE(""), false);
-        check(&it, "HTTP_PROXY", NULL);
-        check(&it, "HTTP_X_USER", "good");
-        check(&it, "HTTP_X_ALONE", NULL);
-        check(&it, "HTTP_X.USER", NULL);
-        check(&it, "HTTP_CONNECTION", NULL);
-        drop(&it);
-    }
+    build(&it, "GET",
+          "Proxy: evil\r\nproxy: evil\r\nX_User: evil\r\nX-User: good\r\n"
+          "X.User: evil\r\nX_Alone: evil\r\nConnection: x\r\n",
+          SLICE(""), false);
+    check(&it, "HTTP_PROXY", NULL);
+    check(&it, "HTTP_X_USER", "good");
+    check(&it, "HTTP_X_ALONE", NULL);
+    check(&it, "HTTP_X.USER", NULL);
+    check(&it, "HTTP_CONNECTION", NULL);
+    drop(&it);
+}
 END_TEST
 
 START_TEST(bytes_above_ascii_pass_unchanged)
-    {
-        struct built it = {0};
+{
+    struct built it = {0};
 
-        build(&it, "GET", "X-Name: J\xfcrgen \xc3\xbc\r\n", SLICE(""), false);
-        check(&it, "HTTP_X_NAME", "J\xfcrgen \xc3\xbc");
-        drop(&it);
-    }
+    build(&it, "GET", "X-Name: J\xfcrgen \xc3\xbc\r\n", SLICE(""), false);
+    check(&it, "HTTP_X_NAME", "J\xfcrgen \xc3\xbc");
+    drop(&it);
+}
 END_TEST
 
 START_TEST(the_configuration_wins_except_over_ours)
-    {
-        struct pair configured[] = {
-            {mem_strdup("PATH"), mem_strdup("/opt/bin")},
-            {mem_strdup("COLOR"), mem_strdup("blue")},
-            {mem_strdup("HTTP_X_LIST"), mem_strdup("fixed")},
-            {mem_strdup("CLOAKROOM_QUEUE"), mem_strdup("fake")},
-        };
-        struct built it = {0};
+{
+    struct pair configured[] = {
+        {mem_strdup("PATH"), mem_strdup("/opt/bin")},
+        {mem_strdup("COLOR"), mem_strdup("blue")},
+        {mem_strdup("HTTP_X_LIST"), mem_strdup("fixed")},
+        {mem_strdup("CLOAKROOM_QUEUE"), mem_strdup("fake")},
+    };
+    struct built it = {0};
 
-        it.queue.handler.cgi.environment = configured;
-        it.queue.handler.cgi.environment_len = ARRAY_LEN(configured);
-        build(&it, "GET", "X-List: sent\r\n", SLICE(""), false);
-        check(&it, "PATH", "/opt/bin");
-        check(&it, "COLOR", "blue");
-        check(&it, "HTTP_X_LIST", "fixed");
-        check(&it, "CLOAKROOM_QUEUE", "lane");
-        drop(&it);
-        for (size_t i = 0; i < ARRAY_LEN(configured); i++) {
-            free(configured[i].name);
-            free(configured[i].value);
-        }
+    it.queue.handler.cgi.environment = configured;
+    it.queue.handler.cgi.environment_len = ARRAY_LEN(configured);
+    build(&it, "GET", "X-List: sent\r\n", SLICE(""), false);
+    check(&it, "PATH", "/opt/bin");
+    check(&it, "COLOR", "blue");
+    check(&it, "HTTP_X_LIST", "fixed");
+    check(&it, "CLOAKROOM_QUEUE", "lane");
+    drop(&it);
+    for (size_t i = 0; i < ARRAY_LEN(configured); i++) {
+        free(configured[i].name);
+        free(configured[i].value);
     }
+}
 END_TEST
 
 START_TEST(a_local_redirect_is_a_get_without_body)
-    {
-        struct built it = {0};
+{
+    struct built it = {0};
 
-        build(&it, "POST", "Content-Type: a/b\r\nContent-Encoding: gzip\r\n",
-              SLICE("12345"), true);
-        check(&it, "REQUEST_METHOD", "GET");
-        check(&it, "CONTENT_LENGTH", NULL);
-        check(&it, "CONTENT_TYPE", NULL);
-        check(&it, "HTTP_CONTENT_ENCODING", NULL);
-        drop(&it);
-    }
+    build(&it, "POST", "Content-Type: a/b\r\nContent-Encoding: gzip\r\n",
+          SLICE("12345"), true);
+    check(&it, "REQUEST_METHOD", "GET");
+    check(&it, "CONTENT_LENGTH", NULL);
+    check(&it, "CONTENT_TYPE", NULL);
+    check(&it, "HTTP_CONTENT_ENCODING", NULL);
+    drop(&it);
+}
 END_TEST
 
 TESTS("workers", "cgi_env", the_meta_variables_are_those_of_the_rfc,

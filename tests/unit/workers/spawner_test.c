@@ -131,260 +131,275 @@ await_death(pid_t pid)
 }
 
 START_TEST(an_exit_is_told_as_it_was)
-    {
-        struct one it = {0};
+{
+    struct one it = {0};
 
-        open_one(&it);
-        run_shell(&it, "exit 7");
-        ck_assert_int_eq(it.how.error, 0);
-        ck_assert_int_eq(it.how.code, CLD_EXITED);
-        ck_assert_int_eq(it.how.status, 7);
-        ck_assert_uint_eq(it.how.strays, 0);
-        run_shell(&it, "kill -9 $$");
-        ck_assert_int_eq(it.how.code, CLD_KILLED);
-        ck_assert_int_eq(it.how.status, SIGKILL);
-        close_one(&it);
-    }
+    open_one(&it);
+    run_shell(&it, "exit 7");
+    ck_assert_int_eq(it.how.error, 0);
+    ck_assert_int_eq(it.how.code, CLD_EXITED);
+    ck_assert_int_eq(it.how.status, 7);
+    ck_assert_uint_eq(it.how.strays, 0);
+    run_shell(&it, "kill -9 $$");
+    ck_assert_int_eq(it.how.code, CLD_KILLED);
+    ck_assert_int_eq(it.how.status, SIGKILL);
+    close_one(&it);
+}
 END_TEST
 
 START_TEST(a_program_that_cannot_run_tells_the_step)
-    {
-        struct one it = {0};
-        struct spawn_plan plan = {.directory = "/nowhere",
-                                  .program = "/bin/sh"};
-        int files[3];
+{
+    struct one it = {0};
+    struct spawn_plan plan = {.directory = "/nowhere", .program = "/bin/sh"};
+    int files[3];
 
-        open_one(&it);
-        it.spawned.on_exit = on_one_exit;
-        for (int i = 0; i < 3; i++)
-            files[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        ck_assert_int_eq(
-            spawner_spawn(it.spawner, 0, &plan, files, &it.spawned), 0);
-        await_one(&it);
-        ck_assert_int_eq(it.how.error, ENOENT);
-        ck_assert_int_eq(it.how.step, SPAWN_CHDIR);
+    open_one(&it);
+    it.spawned.on_exit = on_one_exit;
+    for (int i = 0; i < 3; i++)
+        files[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(spawner_spawn(it.spawner, 0, &plan, files, &it.spawned),
+                     0);
+    await_one(&it);
+    ck_assert_int_eq(it.how.error, ENOENT);
+    ck_assert_int_eq(it.how.step, SPAWN_CHDIR);
 
-        plan.directory = "/";
-        plan.program = "/etc/passwd";
-        it.ended = false;
-        for (int i = 0; i < 3; i++)
-            files[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        ck_assert_int_eq(
-            spawner_spawn(it.spawner, 0, &plan, files, &it.spawned), 0);
-        await_one(&it);
-        ck_assert_int_eq(it.how.error, EACCES);
-        ck_assert_int_eq(it.how.step, SPAWN_EXEC);
-        close_one(&it);
-    }
+    plan.directory = "/";
+    plan.program = "/etc/passwd";
+    it.ended = false;
+    for (int i = 0; i < 3; i++)
+        files[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(spawner_spawn(it.spawner, 0, &plan, files, &it.spawned),
+                     0);
+    await_one(&it);
+    ck_assert_int_eq(it.how.error, EACCES);
+    ck_assert_int_eq(it.how.step, SPAWN_EXEC);
+    close_one(&it);
+}
 END_TEST
 
 START_TEST(a_kill_hits_the_whole_group)
-    {
-        struct one it = {0};
-        int ends[2];
+{
+    struct one it = {0};
+    int ends[2];
 
-        open_one(&it);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-        spawn_shell(&it, 0, "sleep 1000 & echo $!; wait", ends[1]);
-        pid_t grandchild = read_pid(ends[0]);
-        spawner_kill(it.spawner, &it.spawned, SIGTERM);
+    open_one(&it);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    spawn_shell(&it, 0, "sleep 1000 & echo $!; wait", ends[1]);
+    pid_t grandchild = read_pid(ends[0]);
+    spawner_kill(it.spawner, &it.spawned, SIGTERM);
+    await_one(&it);
+    ck_assert_int_eq(it.how.status, SIGTERM);
+    await_death(grandchild);
+    close_one(&it);
+}
+END_TEST
+
+START_TEST(a_slot_is_good_again_after_a_kill)
+{
+    struct one it = {0};
+
+    open_one(&it);
+    for (int i = 0; i < 5; i++) {
+        spawn_shell(&it, 0, "setsid sleep 1000 & sleep 1000", STDERR_FILENO);
+        spawner_kill(it.spawner, &it.spawned, SIGKILL);
         await_one(&it);
-        ck_assert_int_eq(it.how.status, SIGTERM);
-        await_death(grandchild);
-        close_one(&it);
+        ck_assert_int_eq(it.how.status, SIGKILL);
+        run_shell(&it, "sleep 0; exit 7");
+        ck_assert_int_eq(it.how.code, CLD_EXITED);
+        ck_assert_int_eq(it.how.status, 7);
     }
+    close_one(&it);
+}
 END_TEST
 
 START_TEST(who_left_the_session_dies_with_the_child)
-    {
-        struct one it = {0};
-        int ends[2];
+{
+    struct one it = {0};
+    int ends[2];
 
-        open_one(&it);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-        spawn_shell(&it, 0,
-                    "setsid sh -c 'setsid sleep 1000 & echo $!; sleep 1000' & "
-                    "read -r x < /dev/null; sleep 0.2; exit 0",
-                    ends[1]);
-        pid_t daemon = read_pid(ends[0]);
-        await_one(&it);
-        /* No wait: at the exit it is gone already. */
-        ck_assert_int_eq(kill(daemon, 0), -1);
-        ck_assert_uint_ge(it.how.strays, 1);
-        ck_assert(!it.how.stubborn);
-        close_one(&it);
-    }
+    open_one(&it);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    spawn_shell(&it, 0,
+                "setsid sh -c 'setsid sleep 1000 & echo $!; sleep 1000' & "
+                "read -r x < /dev/null; sleep 0.2; exit 0",
+                ends[1]);
+    pid_t daemon = read_pid(ends[0]);
+    await_one(&it);
+    /* No wait: at the exit it is gone already. */
+    ck_assert_int_eq(kill(daemon, 0), -1);
+    ck_assert_uint_ge(it.how.strays, 1);
+    ck_assert(!it.how.stubborn);
+    close_one(&it);
+}
 END_TEST
 
 START_TEST(a_daemon_of_a_running_child_lives_while_it_runs)
-    {
-        struct one it = {0}, other = {0};
-        int ends[2];
+{
+    struct one it = {0}, other = {0};
+    int ends[2];
 
-        open_one(&it);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-        spawn_shell(
-            &it, 0,
-            "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000",
-            ends[1]);
-        pid_t daemon = read_pid(ends[0]);
-        /* Another child of the same spawner ends meanwhile. */
-        other.spawner = it.spawner;
-        spawn_shell(&other, 1, "exit 0", STDERR_FILENO);
-        while (!other.ended)
-            uv_run(&it.loop, UV_RUN_ONCE);
-        ck_assert_int_eq(kill(daemon, 0), 0);
-        spawner_kill(it.spawner, &it.spawned, SIGKILL);
-        await_one(&it);
-        ck_assert_int_eq(kill(daemon, 0), -1);
-        close_one(&it);
-    }
+    open_one(&it);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    spawn_shell(&it, 0,
+                "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000",
+                ends[1]);
+    pid_t daemon = read_pid(ends[0]);
+    /* Another child of the same spawner ends meanwhile. */
+    other.spawner = it.spawner;
+    spawn_shell(&other, 1, "exit 0", STDERR_FILENO);
+    while (!other.ended)
+        uv_run(&it.loop, UV_RUN_ONCE);
+    ck_assert_int_eq(kill(daemon, 0), 0);
+    spawner_kill(it.spawner, &it.spawned, SIGKILL);
+    await_one(&it);
+    ck_assert_int_eq(kill(daemon, 0), -1);
+    close_one(&it);
+}
 END_TEST
 
 START_TEST(a_clock_that_runs_down_kills_and_is_final)
-    {
-        struct one it = {0};
-        int ends[2];
+{
+    struct one it = {0};
+    int ends[2];
 
-        open_one(&it);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-        spawn_shell(&it, 0, "echo $$; trap '' TERM; sleep 1000", ends[1]);
-        read_pid(ends[0]);
-        spawner_wind(it.spawner, 1, clock_boot() + 50);
-        await_one(&it);
-        ck_assert_int_eq(it.how.status, SIGKILL);
+    open_one(&it);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    spawn_shell(&it, 0, "echo $$; trap '' TERM; sleep 1000", ends[1]);
+    read_pid(ends[0]);
+    spawner_wind(it.spawner, 1, clock_boot() + 50);
+    await_one(&it);
+    ck_assert_int_eq(it.how.status, SIGKILL);
 
-        spawner_wind(it.spawner, 1, clock_boot() + 60000);
-        run_shell(&it, "exit 0");
-        ck_assert_int_eq(it.how.error, ESTALE);
+    spawner_wind(it.spawner, 1, clock_boot() + 60000);
+    run_shell(&it, "exit 0");
+    ck_assert_int_eq(it.how.error, ESTALE);
 
-        spawner_wind(it.spawner, 2, clock_boot() + 60000);
-        run_shell(&it, "exit 0");
-        ck_assert_int_eq(it.how.error, 0);
-        close_one(&it);
-    }
+    spawner_wind(it.spawner, 2, clock_boot() + 60000);
+    run_shell(&it, "exit 0");
+    ck_assert_int_eq(it.how.error, 0);
+    close_one(&it);
+}
 END_TEST
 
 START_TEST(nothing_starts_before_it_is_wound)
-    {
-        const struct spawner_options options = {.slots = 1,
-                                                .on_dead = on_one_dead};
-        struct one it = {0};
-        struct spawner_options mine = options;
-        struct error err;
+{
+    const struct spawner_options options = {.slots = 1, .on_dead = on_one_dead};
+    struct one it = {0};
+    struct spawner_options mine = options;
+    struct error err;
 
-        uv_loop_init(&it.loop);
-        mine.loop = &it.loop;
-        mine.opaque = &it;
-        ck_assert_int_eq(spawner_start(&mine, &it.spawner, &err), 0);
-        run_shell(&it, "exit 0");
-        ck_assert_int_eq(it.how.error, ESTALE);
-        close_one(&it);
-    }
+    uv_loop_init(&it.loop);
+    mine.loop = &it.loop;
+    mine.opaque = &it;
+    ck_assert_int_eq(spawner_start(&mine, &it.spawner, &err), 0);
+    run_shell(&it, "exit 0");
+    ck_assert_int_eq(it.how.error, ESTALE);
+    close_one(&it);
+}
 END_TEST
 
 /* A worker that is killed: its spawner and all its handlers end. */
 START_TEST(a_killed_worker_takes_everything_with_it)
-    {
-        int ends[2];
+{
+    int ends[2];
 
-        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-        pid_t worker = fork();
-        if (worker == 0) {
-            struct one it = {0};
-            char text[32];
-            open_one(&it);
-            int len = snprintf(text, sizeof(text), "%d\n",
-                               (int)spawner_pid(it.spawner));
-            if (write(ends[1], text, (size_t)len) != len)
-                _exit(1);
-            spawn_shell(&it, 0,
-                        "setsid sleep 1000 & echo $!; echo $$; exec sleep 1000",
-                        ends[1]);
-            for (;;)
-                uv_run(&it.loop, UV_RUN_ONCE);
-        }
-        pid_t spawner = read_pid(ends[0]);
-        pid_t daemon = read_pid(ends[0]);
-        pid_t child = read_pid(ends[0]);
-        kill(worker, SIGKILL);
-        await_death(spawner);
-        ck_assert_int_eq(waitpid(worker, NULL, 0), worker);
-        await_death(child);
-        await_death(daemon);
-        while (waitpid(-1, NULL, 0) > 0)
-            continue;
-    }
-END_TEST
-
-START_TEST(a_killed_spawner_is_noticed_and_nothing_is_left)
-    {
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t worker = fork();
+    if (worker == 0) {
         struct one it = {0};
-        int ends[2];
-
+        char text[32];
         open_one(&it);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+        int len =
+            snprintf(text, sizeof(text), "%d\n", (int)spawner_pid(it.spawner));
+        if (write(ends[1], text, (size_t)len) != len)
+            _exit(1);
         spawn_shell(&it, 0,
                     "setsid sleep 1000 & echo $!; echo $$; exec sleep 1000",
                     ends[1]);
-        pid_t daemon = read_pid(ends[0]);
-        pid_t child = read_pid(ends[0]);
-        kill(spawner_pid(it.spawner), SIGKILL);
-        await_one(&it);
-        ck_assert(it.dead);
-        ck_assert_int_eq(kill(child, 0), -1);
-        ck_assert_int_eq(kill(daemon, 0), -1);
-        close_one(&it);
+        for (;;)
+            uv_run(&it.loop, UV_RUN_ONCE);
     }
+    pid_t spawner = read_pid(ends[0]);
+    pid_t daemon = read_pid(ends[0]);
+    pid_t child = read_pid(ends[0]);
+    kill(worker, SIGKILL);
+    await_death(spawner);
+    ck_assert_int_eq(waitpid(worker, NULL, 0), worker);
+    await_death(child);
+    await_death(daemon);
+    while (waitpid(-1, NULL, 0) > 0)
+        continue;
+}
+END_TEST
+
+START_TEST(a_killed_spawner_is_noticed_and_nothing_is_left)
+{
+    struct one it = {0};
+    int ends[2];
+
+    open_one(&it);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    spawn_shell(&it, 0, "setsid sleep 1000 & echo $!; echo $$; exec sleep 1000",
+                ends[1]);
+    pid_t daemon = read_pid(ends[0]);
+    pid_t child = read_pid(ends[0]);
+    kill(spawner_pid(it.spawner), SIGKILL);
+    await_one(&it);
+    ck_assert(it.dead);
+    ck_assert_int_eq(kill(child, 0), -1);
+    ck_assert_int_eq(kill(daemon, 0), -1);
+    close_one(&it);
+}
 END_TEST
 
 /* Its worker stopped, the clock still runs. */
 START_TEST(a_stopped_worker_does_not_stop_the_clock)
-    {
-        int ends[2];
+{
+    int ends[2];
 
-        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-        pid_t worker = fork();
-        if (worker == 0) {
-            struct one it = {0};
-            open_one(&it);
-            spawner_wind(it.spawner, 1, clock_boot() + 500);
-            spawn_shell(&it, 0, "echo $$; exec sleep 1000", ends[1]);
-            for (;;)
-                uv_run(&it.loop, UV_RUN_ONCE);
-        }
-        pid_t child = read_pid(ends[0]);
-        kill(worker, SIGSTOP);
-        await_death(child);
-        kill(worker, SIGKILL);
-        while (waitpid(-1, NULL, 0) > 0)
-            continue;
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t worker = fork();
+    if (worker == 0) {
+        struct one it = {0};
+        open_one(&it);
+        spawner_wind(it.spawner, 1, clock_boot() + 500);
+        spawn_shell(&it, 0, "echo $$; exec sleep 1000", ends[1]);
+        for (;;)
+            uv_run(&it.loop, UV_RUN_ONCE);
     }
+    pid_t child = read_pid(ends[0]);
+    kill(worker, SIGSTOP);
+    await_death(child);
+    kill(worker, SIGKILL);
+    while (waitpid(-1, NULL, 0) > 0)
+        continue;
+}
 END_TEST
 
 START_TEST(a_plan_that_is_too_large_is_refused)
-    {
-        struct one it = {0};
-        struct spawn_plan plan = {.directory = "/", .program = "/bin/sh"};
-        char *text = malloc(500000);
-        const int files[3] = {dup(0), dup(0), dup(0)};
+{
+    struct one it = {0};
+    struct spawn_plan plan = {.directory = "/", .program = "/bin/sh"};
+    char *text = malloc(500000);
+    const int files[3] = {dup(0), dup(0), dup(0)};
 
-        open_one(&it);
-        memset(text, 'a', 500000);
-        buf_init(&plan.environment, 500000);
-        buf_add(&plan.environment, text, 500000);
-        ck_assert_int_eq(
-            spawner_spawn(it.spawner, 0, &plan, files, &it.spawned), -E2BIG);
-        spawn_plan_fini(&plan);
-        free(text);
-        close_one(&it);
-    }
+    open_one(&it);
+    memset(text, 'a', 500000);
+    buf_init(&plan.environment, 500000);
+    buf_add(&plan.environment, text, 500000);
+    ck_assert_int_eq(spawner_spawn(it.spawner, 0, &plan, files, &it.spawned),
+                     -E2BIG);
+    spawn_plan_fini(&plan);
+    free(text);
+    close_one(&it);
+}
 END_TEST
 
 TESTS("workers", "spawner", an_exit_is_told_as_it_was,
       a_program_that_cannot_run_tells_the_step, a_kill_hits_the_whole_group,
+      a_slot_is_good_again_after_a_kill,
       who_left_the_session_dies_with_the_child,
       a_daemon_of_a_running_child_lives_while_it_runs,
       a_clock_that_runs_down_kills_and_is_final,

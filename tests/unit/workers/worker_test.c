@@ -43,21 +43,21 @@ serve_and_stop(void *unused)
 }
 
 START_TEST(a_worker_serves_until_it_is_asked_to_stop)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker("hello.sh", serve_and_stop, &err), 0);
-        ck_assert_uint_eq(fake.hellos, 1);
-        ck_assert_uint_eq(fake.goodbyes, 1);
-    }
+    ck_assert_int_eq(run_worker("hello.sh", serve_and_stop, &err), 0);
+    ck_assert_uint_eq(fake.hellos, 1);
+    ck_assert_uint_eq(fake.goodbyes, 1);
+}
 END_TEST
 
 START_TEST(a_fixed_answer_comes_at_once)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker(NULL, serve_and_stop, &err), 0);
-    }
+    ck_assert_int_eq(run_worker(NULL, serve_and_stop, &err), 0);
+}
 END_TEST
 
 static void *
@@ -82,12 +82,12 @@ stop_while_it_runs(void *unused)
 }
 
 START_TEST(what_runs_may_end_and_nothing_is_kept)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker("parrot.sh", stop_while_it_runs, &err), 0);
-        ck_assert_uint_eq(fake.out, 0);
-    }
+    ck_assert_int_eq(run_worker("parrot.sh", stop_while_it_runs, &err), 0);
+    ck_assert_uint_eq(fake.out, 0);
+}
 END_TEST
 
 static void *
@@ -103,11 +103,11 @@ stop_twice(void *unused)
 }
 
 START_TEST(a_second_signal_kills_the_handlers)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker("stubborn.sh", stop_twice, &err), 0);
-    }
+    ck_assert_int_eq(run_worker("stubborn.sh", stop_twice, &err), 0);
+}
 END_TEST
 
 static void *
@@ -128,12 +128,12 @@ lose_the_lease(void *unused)
 }
 
 START_TEST(a_lost_lease_kills_and_a_new_hello_follows)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker("stubborn.sh", lose_the_lease, &err), 0);
-        ck_assert_uint_eq(fake.hellos, 2);
-    }
+    ck_assert_int_eq(run_worker("stubborn.sh", lose_the_lease, &err), 0);
+    ck_assert_uint_eq(fake.hellos, 2);
+}
 END_TEST
 
 static void *
@@ -152,11 +152,11 @@ cancel_it(void *unused)
 }
 
 START_TEST(a_cancel_ends_the_handler)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker("hang.sh", cancel_it, &err), 0);
-    }
+    ck_assert_int_eq(run_worker("hang.sh", cancel_it, &err), 0);
+}
 END_TEST
 
 /* The pid of this process's only child. */
@@ -185,13 +185,13 @@ kill_the_spawner(void *unused)
 }
 
 START_TEST(without_its_spawner_a_worker_ends_with_an_error)
-    {
-        struct error err = {0};
+{
+    struct error err = {0};
 
-        ck_assert_int_eq(run_worker("hang.sh", kill_the_spawner, &err), -EIO);
-        ck_assert_ptr_nonnull(strstr(err.text, "spawner"));
-        ck_assert_uint_eq(fake.goodbyes, 1);
-    }
+    ck_assert_int_eq(run_worker("hang.sh", kill_the_spawner, &err), -EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "spawner"));
+    ck_assert_uint_eq(fake.goodbyes, 1);
+}
 END_TEST
 
 static void *
@@ -207,11 +207,11 @@ see_it_hold_back(void *unused)
 }
 
 START_TEST(a_missing_program_does_not_send_the_backlog_round)
-    {
-        struct error err;
+{
+    struct error err;
 
-        ck_assert_int_eq(run_worker("missing", see_it_hold_back, &err), 0);
-    }
+    ck_assert_int_eq(run_worker("missing", see_it_hold_back, &err), 0);
+}
 END_TEST
 
 TESTS("workers", "worker", a_worker_serves_until_it_is_asked_to_stop,
