@@ -4,7 +4,7 @@
 __attribute__((constructor(101))) static void
 do_without_cgroups(void)
 {
-    setenv("CLOAKROOM_FAULT", "workers.cgroups:1+", 1);
+    setenv("CLOAKROOM_FAULT", "workers.cgroups:1+", 0);
 }
 
 #include "tests/unit/workers/spawner_test.c"
