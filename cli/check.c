@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/programs.h"
 
 enum { FLAG_DEFAULTS = 256, FLAG_REFERENCE };
 
@@ -24,7 +23,7 @@ check_file(const struct options *options)
     settings = config_load(options, &end);
     if (settings == NULL)
         return end;
-    if (programs_check(settings, stderr) < 0) {
+    if (settings_check_programs(settings, stderr) < 0) {
         settings_free(settings);
         return END_CONFIG;
     }

@@ -5,7 +5,6 @@
 
 #include "broker/broker.h"
 #include "cli/cli.h"
-#include "cli/programs.h"
 #include "cli/supervisor.h"
 #include "cli/uplock.h"
 #include "common/log.h"
@@ -155,7 +154,7 @@ run(const struct command *command, int argc, char **argv)
     settings = config_load(&options, &end);
     if (settings == NULL)
         return end;
-    if (programs_check(settings, stderr) < 0)
+    if (settings_check_programs(settings, stderr) < 0)
         return END_CONFIG;
     return run_children(&options, settings);
 }
