@@ -111,6 +111,8 @@ worker_session_close(struct session *base)
     struct call call = {.run = run_close, .after = after_close, .arg = session};
     struct error err = {0};
 
+    /* A finish in the same transaction must not take for it again. */
+    atomic_store(&session->stopping, true);
     /* On failure nobody says goodbye and the lease runs out by itself. */
     if (embedded_call(session->store, &call, &err) < 0)
         log_event(EVENT_NOTE, "session=%lld text=\"goodbye: %s\"",
