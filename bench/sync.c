@@ -93,7 +93,8 @@ main(int argc, char **argv)
     if (n == 0)
         fail("no append in this time");
     qsort(took, n, sizeof(took[0]), by_size);
+    const size_t middle = n / 2, high = n * 99 / 100;
     printf("{\"n\":%zu,\"p50\":%.1f,\"p99\":%.1f}\n", n,
-           (double)took[n / 2] / 1e3, (double)took[n * 99 / 100] / 1e3);
+           (double)took[middle] / 1e3, (double)took[high] / 1e3);
     return 0;
 }

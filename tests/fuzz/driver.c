@@ -6,6 +6,7 @@
  * that libFuzzer calls, so clang's can be linked in its place. A crash is the
  * sanitizers' to report; the input is left in ./crash-input.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -164,6 +165,7 @@ main(int argc, char **argv)
 #endif
     state = argc > 3 ? strtoull(argv[3], NULL, 10) | 1 : 88172645463325252u;
     read_seeds(argv[1]);
+    assert(seeds_len > 0);
 
     struct input input = {.at = mem_zalloc(INPUT_MAX)};
     for (size_t i = 0; i < seeds_len; i++)

@@ -74,8 +74,7 @@ START_TEST(what_is_not_one_strict_message_is_refused)
         "GET / HTTP/1.1\r\nContent-Length: +4\r\n\r\nbody",
         "GET / HTTP/1.1\r\nContent-Length: 4x\r\n\r\nbody",
         "GET / HTTP/1.1\r\nContent-Length: 99999999999999999\r\n\r\nbody",
-        "GET / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: "
-        "4\r\n\r\nbody",
+        "G / HTTP/1.1\r\nContent-Length:4\r\nContent-Length:4\r\n\r\nbody",
         "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 20 OK\r\n\r\n",
         "HTTP/1.1 2x0 OK\r\n\r\n",
