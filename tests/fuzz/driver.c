@@ -79,11 +79,18 @@ read_seeds(const char *folder)
     }
 }
 
+static const struct input *
+any_seed(void)
+{
+    assert(seeds_len > 0);
+    return &seeds[next() % seeds_len];
+}
+
 /* Puts a piece of another seed at a random place. */
 static void
 splice(struct input *input)
 {
-    const struct input *other = &seeds[next() % seeds_len];
+    const struct input *other = any_seed();
     size_t at = input->len == 0 ? 0 : next() % input->len;
     size_t len = other->len == 0 ? 0 : next() % other->len;
 
@@ -165,13 +172,12 @@ main(int argc, char **argv)
 #endif
     state = argc > 3 ? strtoull(argv[3], NULL, 10) | 1 : 88172645463325252u;
     read_seeds(argv[1]);
-    assert(seeds_len > 0);
 
     struct input input = {.at = mem_zalloc(INPUT_MAX)};
     for (size_t i = 0; i < seeds_len; i++)
         run(&seeds[i]);
     for (unsigned long n = strtoul(argv[2], NULL, 10); n > 0; n--) {
-        const struct input *seed = &seeds[next() % seeds_len];
+        const struct input *seed = any_seed();
         memcpy(input.at, seed->at, seed->len);
         input.len = seed->len;
         mutate(&input);
