@@ -292,16 +292,16 @@ make_and_submit(struct request *request)
 static int
 take_wait(struct request *request, struct options *options, struct error *err)
 {
-    const char *next = options->value;
+    const char *span = options->value;
 
     request->wait = true;
-    if (next == NULL)
-        next = options_peek(options);
-    if (next == NULL || next[0] < '0' || next[0] > '9')
-        return 0;
-    if (options->value == NULL)
+    if (span == NULL) {
+        span = options_peek(options);
+        if (span == NULL || span[0] < '0' || span[0] > '9')
+            return 0;
         options_skip(options);
-    return settings_parse_span(next, &request->limit, err);
+    }
+    return settings_parse_span(span, &request->limit, err);
 }
 
 static int

@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/orphans.h"
 #include "cli/restart.h"
+#include "common/asked.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -45,8 +46,9 @@ struct child {
 struct supervisor {
     struct child *children;
     size_t len;
-    int signals;  /* signalfd */
-    sigset_t old; /* the mask before us */
+    int signals;        /* signalfd */
+    sigset_t old;       /* the mask before us */
+    struct asked asked; /* to stop */
     bool stopping;
     bool told_ready;
     int end;            /* the exit code to be */
@@ -69,6 +71,8 @@ supervisor_new(struct supervisor **out, struct error *err)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, &supervisor->old);
+    /* A log or a terminal that nobody reads any more must not stop us. */
+    signal(SIGPIPE, SIG_IGN);
     supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (supervisor->signals < 0) {
         supervisor_free(supervisor);
@@ -222,14 +226,12 @@ stop_all(struct supervisor *supervisor, int end)
 }
 
 static void
-kill_child(struct child *child)
+kill_child(struct child *child, const char *why)
 {
     if (child->pid == 0 || child->killed)
         return;
-    log_event(EVENT_NOTE,
-              "child=\"%s\" child_pid=%d text=\"killed: it did not "
-              "end in time\"",
-              child->name, child->pid);
+    log_event(EVENT_NOTE, "child=\"%s\" child_pid=%d text=\"killed: %s\"",
+              child->name, child->pid, why);
     kill(child->pid, SIGKILL);
     child->killed = true;
 }
@@ -255,7 +257,7 @@ stop_step(struct supervisor *supervisor)
             child->asked = true;
             child->kill_at = now + child->patience;
         } else if (child->kill_at <= now) {
-            kill_child(child);
+            kill_child(child, "it did not end in time");
         }
     }
 }
@@ -263,15 +265,21 @@ stop_step(struct supervisor *supervisor)
 static void
 on_stop_signal(struct supervisor *supervisor, int signal)
 {
-    if (!supervisor->stopping) {
+    switch (asked_now(&supervisor->asked)) {
+    case ASKED_FIRST:
         log_event(EVENT_STOPPING,
-                  "signal=%s text=\"in order; a second one kills\"",
+                  "signal=%s text=\"in order; one more, a second later, "
+                  "kills\"",
                   sigabbrev_np(signal));
         stop_all(supervisor, END_OK);
-        return;
+        break;
+    case ASKED_ECHO:
+        break;
+    case ASKED_AGAIN:
+        for (size_t i = 0; i < supervisor->len; i++)
+            kill_child(&supervisor->children[i], "told twice to stop");
+        break;
     }
-    for (size_t i = 0; i < supervisor->len; i++)
-        kill_child(&supervisor->children[i]);
 }
 
 /* ---- ends ---------------------------------------------------------------- */

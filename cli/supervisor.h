@@ -7,6 +7,7 @@
  *                         v
  *                      STOPPING: SIGTERM, in the order of the steps; SIGKILL
  *                                when its patience is over or asked twice
+ *                                (asked.h)
  *
  * A restart helps no child that ended with 74 (the store is broken) or 78 (the
  * configuration is wrong), nor one that never came up in so many starts:

@@ -167,7 +167,7 @@ const struct command up_command = {
         "Checks the configuration, makes the data directory if it is missing, "
         "starts\nall processes and starts again what crashes. ^C or SIGTERM "
         "stops the ingress,\nthen the workers, each after what it has in "
-        "hand; a second one kills.\n\n"
+        "hand; a second one, a second or more\nlater, kills.\n\n"
         "Example: cloakroom up -c examples/hits/cloakroom.yaml\n",
     .ends = ends,
     .run = run,

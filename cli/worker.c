@@ -76,9 +76,9 @@ await_store(const struct settings *settings, struct error *err)
 }
 
 static int
-serve(const struct options *options, const char *queue_name)
+serve(const struct options *options, const char *queue_name, bool supervised)
 {
-    struct worker_options worker = {0};
+    struct worker_options worker = {.supervised = supervised};
     OWNED(settings) settings = NULL;
     struct error err;
     int end, queue, r;
@@ -120,17 +120,17 @@ run(const struct command *command, int argc, char **argv)
     log_init("worker", options.verbose ? LOG_DEBUG : LOG_INFO);
     if (child_follow(&child) < 0)
         return END_OK;
-    return serve(&options, queue);
+    return serve(&options, queue, child.up != 0);
 }
 
 const struct command worker_command = {
     .name = "worker",
-    .arguments = "[-c FILE] [--queue NAME]",
+    .arguments = "[-c FILE] [--queue NAME] [--verbose]",
     .summary = "serve one queue: take its requests and run their handler",
     .details =
         "SIGTERM or SIGINT: takes nothing more, lets the running handlers "
-        "end, says\ngoodbye. A second one kills them. Many workers may serve "
-        "one queue.\n\n"
+        "end, says\ngoodbye. A second one, a second or more later, kills them. "
+        "Many workers may serve\none queue.\n\n"
         "Example: cloakroom worker -c cloakroom.yaml --queue hits\n",
     .flags = flags,
     .ends = ends,

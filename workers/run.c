@@ -43,7 +43,7 @@ end(struct run *run, enum outcome outcome)
     struct attempt *attempt = TAKE(run->attempt);
 
     assert(run->state != RUN_FREE && attempt != NULL);
-    if (run_is_interrupted(run)) {
+    if (run_is_interrupted(run) && outcome != OUTCOME_NOT_STARTED) {
         outcome = run->interruption;
         set_reason(attempt, run->why);
     }
@@ -121,6 +121,8 @@ kill_run(struct run *run, enum kill_how how)
      * child be born just behind it, the next one hits. */
     uv_timer_start(&run->timer, on_time, RUN_GRACE, 0);
     handler->kind->kill(handler, run, how);
+    if (++run->kills == RUN_KILLS_MAX)
+        spawner_abandon(run->runs->ground->spawner);
 }
 
 static void
@@ -193,6 +195,7 @@ runs_begin(struct runs *runs, struct attempt **attempt)
     assert(run != NULL);
     run->attempt = TAKE(*attempt);
     run->state = RUN_RUNNING;
+    run->kills = 0;
     runs->running++;
     uv_timer_start(&run->timer, on_time, (uint64_t)runs->ground->queue->timeout,
                    0);

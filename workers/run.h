@@ -8,8 +8,8 @@
  *                                             after RUN_GRACE
  *
  * I1: what interrupted a run decides its outcome, whatever the handler still
- * answers; the first interruption counts.
- * I2: a free slot's handler has no process and no handle left.
+ * answers, unless nothing of it was ever started; the first interruption
+ * counts. I2: a free slot's handler has no process and no handle left.
  *
  * Threads: the loop.
  */
@@ -22,7 +22,10 @@
 #include "broker/broker.h"
 #include "workers/handlers/handler.h"
 
-#define RUN_GRACE ((span_ms)2000) /* between asking and killing */
+#define RUN_GRACE     ((span_ms)2000) /* between asking and killing */
+
+/* Who does not end when killed so often has a spawner that does not kill. */
+#define RUN_KILLS_MAX 5
 
 enum run_state { RUN_FREE, RUN_RUNNING, RUN_ENDING, RUN_KILLED, RUN_STATES };
 
@@ -36,6 +39,7 @@ struct run {
     void *opaque;            /* the handler's */
     /* ours */
     uv_timer_t timer;
+    unsigned kills;            /* so often it was told to end */
     enum outcome interruption; /* from ENDING on */
     char why[200];
 };

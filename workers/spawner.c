@@ -209,6 +209,13 @@ spawner_wind(struct spawner *spawner, uint64_t generation, boot_ms until)
     post(spawner, letter_new(&request, 0));
 }
 
+void
+spawner_abandon(struct spawner *spawner)
+{
+    if (!spawner->dead)
+        kill(spawner->pid, SIGKILL); /* we reap it: still its pid */
+}
+
 pid_t
 spawner_pid(const struct spawner *spawner)
 {
@@ -223,6 +230,8 @@ give_exit(struct spawner *spawner, unsigned slot, const struct spawn_exit *how)
 {
     struct spawned *spawned = spawner->spawned[slot];
 
+    if (how->lapsed)
+        spawner->options.on_lapsed(spawner->options.opaque);
     spawner->spawned[slot] = NULL;
     spawned->on_exit(spawned, how);
 }

@@ -34,6 +34,7 @@ struct spawn_exit {
     enum spawn_step step; /* this failed (ESTALE: the lease's clock ran down) */
     int code;             /* CLD_EXITED, CLD_KILLED or CLD_DUMPED */
     int status;           /* the exit status, or the signal */
+    bool lapsed;          /* killed, or not started: the clock ran down */
     unsigned strays;      /* processes that it left and that were killed */
     bool stubborn;        /* one of them would not die */
 };
@@ -62,6 +63,9 @@ struct spawner_options {
     unsigned slots;                /* children at a time */
     const char *program;           /* NULL: /proc/self/exe */
     void (*on_dead)(void *opaque); /* it ended by itself: nothing works now */
+    /* The clock of this generation ran down: said before each exit that came
+     * of it. */
+    void (*on_lapsed)(void *opaque);
     void *opaque;
 };
 
@@ -84,6 +88,10 @@ void spawner_kill(struct spawner *spawner, const struct spawned *spawned,
 /* The children may live until `until`. The first one of a larger generation
  * lets it start children again. */
 void spawner_wind(struct spawner *spawner, uint64_t generation, boot_ms until);
+
+/* Kills the spawner, which does not do what it is told (it was stopped, say):
+ * on_dead follows. */
+void spawner_abandon(struct spawner *spawner);
 
 pid_t spawner_pid(const struct spawner *spawner);
 

@@ -264,9 +264,13 @@ has_lapsed(struct spawner_process *spawner)
     if (spawner->lapsed || clock_boot() < spawner->until)
         return spawner->lapsed;
     spawner->lapsed = true;
-    for (unsigned i = 0; i < spawner->wards_len; i++)
-        if (spawner->wards[i].state == WARD_RUNNING)
-            kill_ward(spawner, &spawner->wards[i]);
+    for (unsigned i = 0; i < spawner->wards_len; i++) {
+        struct ward *ward = &spawner->wards[i];
+        if (ward->state != WARD_RUNNING)
+            continue;
+        ward->how.lapsed = true;
+        kill_ward(spawner, ward);
+    }
     return true;
 }
 
@@ -365,6 +369,7 @@ start(struct spawner_process *spawner, const struct wire_request *request,
         return;
     }
     ward->how.error = -pid;
+    ward->how.lapsed = pid == -ESTALE;
     tell(spawner, ward);
 }
 

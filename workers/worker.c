@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "broker/broker.h"
+#include "common/asked.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/own.h"
@@ -31,7 +32,7 @@
 
 enum worker_state {
     WORKER_SERVING,
-    WORKER_LOST,     /* the lease is over; no session, or a void one */
+    WORKER_LOST,     /* the lease is over; no session, or one to be closed */
     WORKER_STOPPING, /* the session takes nothing more */
 };
 
@@ -64,7 +65,8 @@ struct worker {
     span_ms backoff;     /* before the next hello, or the next taking */
     unsigned held;       /* slots that take nothing until the timer fires */
     bool is_void;        /* the session's lease is over, or there is none */
-    bool was_asked;      /* to stop: the next signal kills */
+    bool supervised;
+    struct asked asked; /* to stop */
     uv_loop_t loop;
     uv_async_t wake;
     uv_timer_t timer; /* LOST: the next hello. SERVING: the end of holding */
@@ -304,6 +306,18 @@ lose(struct worker *worker)
         back_off(worker);
 }
 
+static void
+drained(struct worker *worker)
+{
+    if (worker->state == WORKER_STOPPING)
+        uv_stop(&worker->loop);
+    if (worker->state != WORKER_LOST || worker->is_void)
+        return;
+    worker->is_void = true; /* it lapsed; see on_spawner_lapsed */
+    worker->backoff = BACKOFF_FIRST;
+    back_off(worker);
+}
+
 /* ---- the loop's events ----------------------------------------------------
  */
 
@@ -326,7 +340,7 @@ act(struct worker *worker, struct news *news)
                            OUTCOME_CANCELLED, "the client cancelled it");
         break;
     case NEWS_DRAINED:
-        uv_stop(&worker->loop);
+        drained(worker);
         break;
     }
 }
@@ -373,15 +387,39 @@ on_signal(uv_poll_t *poll, int status, int events)
     (void)events;
     if (read(worker->signal_fd, &info, sizeof(info)) < 0)
         return;
-    if (!worker->was_asked) {
-        worker->was_asked = true;
+    switch (asked_now(&worker->asked)) {
+    case ASKED_FIRST:
         log_event(EVENT_STOPPING, "queue=%s running=%u", worker->queue->name,
                   worker->runs == NULL ? 0 : runs_running(worker->runs));
         stop(worker);
-    } else if (worker->runs != NULL) {
-        runs_kill_all(worker->runs, OUTCOME_LOST,
-                      "the worker was told twice to stop");
+        break;
+    case ASKED_ECHO:
+        break;
+    case ASKED_AGAIN:
+        if (worker->runs != NULL && !worker->supervised)
+            runs_kill_all(worker->runs, OUTCOME_LOST,
+                          "the worker was told twice to stop");
+        break;
     }
+}
+
+/* The spawner killed everything though the broker renewed the lease: we or the
+ * disk stood still for most of it. It starts nothing more in this session, so
+ * that one is ended and a new one begun. */
+static void
+on_spawner_lapsed(void *opaque)
+{
+    struct worker *worker = OBJ_CAST(worker, WORKER_MAGIC, opaque);
+
+    runs_kill_all(worker->runs, OUTCOME_LOST,
+                  "the worker stood still until its lease was nearly over");
+    if (worker->state != WORKER_SERVING)
+        return;
+    log_event(EVENT_LEASE_LOST, "queue=%s text=\"nearly: it stood still\"",
+              worker->queue->name);
+    worker->state = WORKER_LOST;
+    uv_timer_stop(&worker->timer);
+    session_stop(worker->session, on_drained);
 }
 
 static void
@@ -453,6 +491,7 @@ open_handler(struct worker *worker, const struct worker_options *options,
         .slots = worker->queue->concurrency,
         .program = options->program,
         .on_dead = on_spawner_dead,
+        .on_lapsed = on_spawner_lapsed,
         .opaque = worker,
     };
     const struct handler_kind *kind =
@@ -486,6 +525,21 @@ open_broker(struct worker *worker, struct error *err)
     return r < 0 ? r : greet(worker, err);
 }
 
+/* What the broker still said while the session was closed. */
+static void
+drop_news(struct worker *worker)
+{
+    struct mail *mail = mailbox_take(&worker->mailbox);
+
+    while (mail != NULL) {
+        struct news *news = CONTAINER_OF(mail, struct news, mail);
+        mail = mail->next;
+        if (news->attempt != NULL)
+            attempt_free(news->attempt);
+        free(news);
+    }
+}
+
 /* Ends the session and frees everything, in any state. */
 static void
 take_apart(struct worker *worker)
@@ -494,6 +548,7 @@ take_apart(struct worker *worker)
     part(worker);
     if (worker->broker != NULL)
         broker_close(TAKE(worker->broker));
+    drop_news(worker);
     runs_free(TAKE(worker->runs));
     handler_close(TAKE(worker->handler));
     spawner_stop(TAKE(worker->spawner));
@@ -520,6 +575,7 @@ worker_run(const struct settings *settings,
         .backoff = BACKOFF_FIRST,
         .is_void = true,
         .err = err,
+        .supervised = options->supervised,
         .session_options =
             {
                 .queue = options->queue,

@@ -4,13 +4,15 @@
  *     START -----> SERVING -----------------> STOPPING ---------------> end
  *                  |     ^
  *      lease lost  v     | hello, with backoff
- *                  LOST -+      (all handlers are killed first)
+ *      or lapsed   LOST -+      (all handlers are killed first)
  *
  * Threads: the calling thread becomes the loop; the broker brings its own.
  * Source: docs/design.md, sections 5 and 8.
  */
 #ifndef WORKERS_WORKER_H
 #define WORKERS_WORKER_H
+
+#include <stdbool.h>
 
 #include "common/error.h"
 #include "common/settings.h"
@@ -20,10 +22,13 @@ struct worker_options {
     const char *release; /* NULL: the queue's */
     const char *name;    /* for people; NULL: "host:pid" */
     const char *program; /* holds the spawner; NULL: /proc/self/exe */
+    bool supervised;     /* by `up`, who kills when it is asked twice */
 };
 
 /* Serves the queue until SIGTERM or SIGINT: then takes nothing more, lets the
- * attempts end, says goodbye and returns 0. A second signal kills the handlers.
+ * attempts end, says goodbye and returns 0. A second wish (asked.h) kills the
+ * handlers, except of a supervised worker: there the one signal may come from
+ * a service manager and the other, seconds later, from `up`.
  * A negative errno with a sentence in err: it could not start, or cannot go on
  * (its spawner died, the broker broke); the process should end and be started
  * anew. Blocks signals for good, so nothing but the end should follow. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "broker/embedded/vfs.h"
 #include "common/mem.h"
@@ -278,6 +279,9 @@ db_open(struct db *db, const char *directory, enum db_kind kind, bool create,
                              SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
                              SQLITE_OPEN_PRIVATECACHE,
                          VFS_NAME);
+    /* The log and its index take the file's mode. */
+    if (rc == SQLITE_OK && create && chmod(path, 0600) < 0)
+        rc = SQLITE_CANTOPEN;
     int r = rc == SQLITE_OK ? set_up(db, kind) : db_failed(db, rc);
     if (r < 0) {
         error_set(err, r, "%s: %s", path, db->err.text);

@@ -18,9 +18,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define LOCK_POLL   10    /* ms; at the opening only */
-#define LOCK_LIMIT  30000 /* ms */
-#define READY_LIMIT 5000  /* ms that the write lock may take */
+#define READY_LIMIT 5000 /* ms that the write lock may take */
 
 /* ---- the whole process -------------------------------------------------- */
 
@@ -83,34 +81,24 @@ embedded_lane_settings(const struct embedded *store, unsigned id)
 
 /* ---- opening ------------------------------------------------------------ */
 
-/* The write lock, before there is a watch: looks after it itself. */
+/* The write lock, before we have a seat: the watch looks after its holder in
+ * the shared file that the holder uses. */
 static int
 lock_first(struct embedded *store, struct error *err)
 {
-    struct suspicion suspicion = {0};
-    struct shared *shared = NULL;
-    const mono_ms start = clock_mono();
-    mono_ms looked = start;
-    int r;
+    int r = directory_try_lock(store->lock_fd);
 
-    while ((r = directory_try_lock(store->lock_fd)) == -EAGAIN) {
-        const mono_ms now = clock_mono();
-        if (now - start > LOCK_LIMIT)
-            break;
-        if (now - start > WATCH_PATIENCE && now - looked > WATCH_EVERY) {
-            looked = now;
-            if (shared == NULL)
-                shared = shared_peek(store->directory);
-            if (shared != NULL)
-                watch_look(shared, &suspicion);
-        }
-        usleep(LOCK_POLL * 1000);
+    if (r == -EAGAIN) {
+        store->shared = shared_peek(store->directory);
+        atomic_store(&store->writer.waiting_since, clock_mono());
+        if (store->shared != NULL)
+            watch_start(store);
+        r = directory_lock(store->lock_fd);
+        if (store->shared != NULL)
+            watch_stop(store);
+        atomic_store(&store->writer.waiting_since, 0);
+        shared_unpeek(TAKE(store->shared));
     }
-    shared_unpeek(shared);
-    if (r == -EAGAIN)
-        return error_set(err, -ENOTCONN,
-                         "%s/lock: some process holds it for %d s now",
-                         store->directory, LOCK_LIMIT / 1000);
     return r < 0 ? error_system(err, r, "%s/lock", store->directory) : 0;
 }
 
@@ -310,10 +298,10 @@ embedded_close(struct broker *broker)
     struct embedded *store = embedded_of(broker);
 
     atomic_store(&store->closing, true);
+    assert(store->writer.sessions == NULL); /* they are closed before */
     writer_stop(store);
     reader_stop(store);
     watch_stop(store);
-    assert(store->writer.sessions == NULL); /* they are closed before */
     embedded_free(store);
 }
 

@@ -28,15 +28,22 @@ enum {
     R_TICKET,
 };
 
+static enum ticket_state
+final_state(int number)
+{
+    return number >= 0 && number < TICKET_STATES ? (enum ticket_state)number
+                                                 : TICKET_FAILED;
+}
+
 struct stored *
-look_stored(const struct ticket *ticket, enum ticket_state state, int format,
-            int64_t sum, struct slice message, bool *damaged)
+look_stored(const struct ticket *ticket, int state, int format, int64_t sum,
+            struct slice message, bool *damaged)
 {
     struct stored *stored = mem_new(struct stored);
 
     *damaged = format != RECORD_FORMAT ||
                record_sum(ticket, slice_of(""), message) != sum;
-    stored->state = *damaged ? TICKET_FAILED : state;
+    stored->state = *damaged ? TICKET_FAILED : final_state(state);
     buf_init(&stored->bytes, message.len + 4096);
     if (!*damaged) {
         if (buf_add_slice(&stored->bytes, message) < 0)
@@ -51,13 +58,6 @@ look_stored(const struct ticket *ticket, enum ticket_state state, int format,
 }
 
 /* ---- tickets ------------------------------------------------------------ */
-
-static enum ticket_state
-final_state(int number)
-{
-    return number >= 0 && number < TICKET_STATES ? (enum ticket_state)number
-                                                 : TICKET_FAILED;
-}
 
 static int
 look_message(struct embedded *store, struct lookup *lookup, unsigned lane,

@@ -19,8 +19,7 @@ int look_dead(struct embedded *store, unsigned queue, size_t max,
 
 /* A stored response from its columns; one that is damaged becomes a failure
  * that says so. */
-struct stored *look_stored(const struct ticket *ticket, enum ticket_state state,
-                           int format, int64_t sum, struct slice message,
-                           bool *damaged);
+struct stored *look_stored(const struct ticket *ticket, int state, int format,
+                           int64_t sum, struct slice message, bool *damaged);
 
 #endif

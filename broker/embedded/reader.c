@@ -132,9 +132,8 @@ tell(struct embedded *store, unsigned lane, int64_t from, int64_t to)
         bool damaged;
         db_ticket(stmt, 0, &ticket);
         struct stored *stored = look_stored(
-            &ticket, (enum ticket_state)sqlite3_column_int(stmt, 1),
-            sqlite3_column_int(stmt, 2), sqlite3_column_int64(stmt, 3),
-            db_slice(stmt, 4), &damaged);
+            &ticket, sqlite3_column_int(stmt, 1), sqlite3_column_int(stmt, 2),
+            sqlite3_column_int64(stmt, 3), db_slice(stmt, 4), &damaged);
         store->options.on_response(store->options.opaque, &ticket, &stored);
     }
     db_done(stmt);
@@ -262,4 +261,8 @@ reader_stop(struct embedded *store)
     atomic_store(&store->reader.stop, true);
     bell_ring(&store->own->reader);
     pthread_join(store->reader.thread, NULL);
+    serve_lookups(store, mailbox_take(&store->reader.lookups));
+    serve_calls(store, mailbox_take(&store->reader.calls));
+    mailbox_fini(&store->reader.lookups);
+    mailbox_fini(&store->reader.calls);
 }

@@ -11,7 +11,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define RESERVE_MAX (8 << 20) /* twice what the log holds between checkpoints  \
+#define RESERVE_MAX                                                            \
+    (8 << 20)                 /* twice what the log holds between checkpoints  \
                                */
 #define ROOM_BESIDE (1 << 20) /* free beyond it before requests are welcome */
 

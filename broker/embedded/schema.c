@@ -106,6 +106,29 @@ make(struct db *db)
     return r < 0 ? r : run_whole(db, tables);
 }
 
+/* Both are asked for; a file system or a build of SQLite may not give them. */
+static int
+check_modes(struct db *db, struct error *err)
+{
+    int64_t synchronous = 0;
+    sqlite3_stmt *stmt = NULL;
+    bool is_wal = false;
+    int r = pragma_number(db, "PRAGMA synchronous", &synchronous);
+
+    if (r < 0)
+        return error_set(err, r, "%s", db->err.text);
+    if (sqlite3_prepare_v2(db->sqlite, "PRAGMA journal_mode", -1, &stmt,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW)
+        is_wal = slice_is(db_slice(stmt, 0), "wal");
+    sqlite3_finalize(stmt);
+    if (is_wal && synchronous == 2)
+        return 0;
+    return error_set(err, -EINVAL,
+                     "cloakroom.db: SQLite gives no write-ahead log with full "
+                     "synchronization on this file system; use another");
+}
+
 static int
 check_version(int64_t application, int64_t version, struct error *err)
 {
@@ -141,11 +164,13 @@ schema_open(struct db *db, bool create, struct error *err)
         if (!create)
             return error_set(err, -ENOENT, "cloakroom.db is empty");
         r = make(db);
-        return r < 0 ? error_set(err, r, "%s", db->err.text) : 0;
+        return r < 0 ? error_set(err, r, "%s", db->err.text)
+                     : check_modes(db, err);
     }
     if (r < 0)
         return error_set(err, r, "%s", db->err.text);
-    return check_version(application, version, err);
+    r = check_version(application, version, err);
+    return r < 0 ? r : check_modes(db, err);
 }
 
 int

@@ -9,9 +9,10 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define NEWER_FORMAT_WAIT 60000 /* ms; until somebody else may have taken it   \
-                                 */
-#define RETURNED_AT_ONCE  64
+#define NEWER_FORMAT_WAIT                                                      \
+    60000 /* ms; until somebody else may have taken it                         \
+           */
+#define RETURNED_AT_ONCE 64
 
 /* What is being taken. */
 struct taking {

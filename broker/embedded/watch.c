@@ -7,7 +7,16 @@
 
 #include "common/log.h"
 
+#define LOOK_EVERY 250   /* ms */
+#define PATIENCE   2000  /* ms of waiting, before the holder is looked at */
 #define HANG_LIMIT 10000 /* ms of holding the lock awake */
+
+/* What was seen of a holder so far. */
+struct suspicion {
+    uint64_t holds;   /* which holding it is about */
+    mono_ms since;    /* when it was first seen, or last slept in the disk */
+    unsigned stopped; /* how often in a row it was seen stopped */
+};
 
 /* The holder is who it was when it was looked at, also in /proc, where its
  * number may have passed to another process: the pidfd was opened before. */
@@ -35,8 +44,8 @@ end_holder(struct shared *shared, const struct suspicion *suspicion,
     close(fd);
 }
 
-void
-watch_look(struct shared *shared, struct suspicion *suspicion)
+static void
+look(struct shared *shared, struct suspicion *suspicion)
 {
     const int32_t holder = atomic_load(&shared->holder);
     const uint64_t holds = atomic_load(&shared->holds);
@@ -78,10 +87,10 @@ watch_main(void *opaque)
         const uint32_t seen = bell_seen(&watch->bell);
         const mono_ms since = atomic_load(&store->writer.waiting_since);
         embedded_check_broken(store);
-        if (since != 0 && clock_mono() - since > WATCH_PATIENCE)
-            watch_look(store->shared, &suspicion);
+        if (since != 0 && clock_mono() - since > PATIENCE)
+            look(store->shared, &suspicion);
         if (!atomic_load(&watch->stop))
-            bell_wait(&watch->bell, seen, WATCH_EVERY);
+            bell_wait(&watch->bell, seen, LOOK_EVERY);
     }
     return NULL;
 }
@@ -98,4 +107,5 @@ watch_stop(struct embedded *store)
     atomic_store(&store->watch.stop, true);
     bell_ring(&store->watch.bell);
     pthread_join(store->watch.thread, NULL);
+    atomic_store(&store->watch.stop, false);
 }

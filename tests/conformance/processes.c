@@ -168,159 +168,158 @@ child_main(int argc, char **argv)
 /* ---- the tests ---------------------------------------------------------- */
 
 START_TEST(nothing_accepted_is_lost_when_the_submitter_is_killed)
-    {
-        enum { ROUNDS = 5, EACH = 40 };
-        struct rig rig;
-        struct taker taker;
-        struct child child;
-        struct ticket tickets[ROUNDS * EACH * 10];
-        size_t len = 0;
+{
+    enum { ROUNDS = 5, EACH = 40 };
+    struct rig rig;
+    struct taker taker;
+    struct child child;
+    struct ticket tickets[ROUNDS * EACH * 10];
+    size_t len = 0;
 
-        rig_init(&rig);
-        struct broker *broker = rig_open(&rig);
-        for (int round = 0; round < ROUNDS; round++) {
-            child_start(&child, "submitter", rig.directory);
-            for (int i = 0; i < EACH; i++)
-                ck_assert(child_ticket(&child, broker, &tickets[len++]));
-            kill(child.pid, SIGKILL);
-            /* What it still had printed was accepted as well. */
-            while (len < ARRAY_LEN(tickets) &&
-                   child_ticket(&child, broker, &tickets[len]))
-                len++;
-            child_wait(&child);
-        }
-        taker_open(&taker, broker, 0, "1", 4);
-        for (size_t i = 0; i < len; i++) {
-            struct ticket_status status;
-            ck_assert_int_eq(lookup(broker, &tickets[i], &status), 0);
-        }
-        for (uint64_t left = stats(broker, 0).accepted; left > 0; left--)
-            taker_answer(&taker, taker_next(&taker), "b", true);
-        for (size_t i = 0; i < len; i++)
-            ck_assert_int_eq(wait_end(broker, &tickets[i]), TICKET_DONE);
-        taker_close(&taker);
-        rig_fini(&rig);
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    for (int round = 0; round < ROUNDS; round++) {
+        child_start(&child, "submitter", rig.directory);
+        for (int i = 0; i < EACH; i++)
+            ck_assert(child_ticket(&child, broker, &tickets[len++]));
+        kill(child.pid, SIGKILL);
+        /* What it still had printed was accepted as well. */
+        while (len < ARRAY_LEN(tickets) &&
+               child_ticket(&child, broker, &tickets[len]))
+            len++;
+        child_wait(&child);
     }
+    taker_open(&taker, broker, 0, "1", 4);
+    for (size_t i = 0; i < len; i++) {
+        struct ticket_status status;
+        ck_assert_int_eq(lookup(broker, &tickets[i], &status), 0);
+    }
+    for (uint64_t left = stats(broker, 0).accepted; left > 0; left--)
+        taker_answer(&taker, taker_next(&taker), "b", true);
+    for (size_t i = 0; i < len; i++)
+        ck_assert_int_eq(wait_end(broker, &tickets[i]), TICKET_DONE);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(the_attempt_of_a_killed_worker_is_lost_and_repeated)
-    {
-        struct rig rig;
-        struct taker taker;
-        struct child child;
-        struct ticket ticket;
-        char line[100];
+{
+    struct rig rig;
+    struct taker taker;
+    struct child child;
+    struct ticket ticket;
+    char line[100];
 
-        rig_init(&rig);
-        struct broker *broker = rig_open(&rig);
-        ck_assert_int_eq(
-            submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
-        child_start(&child, "holder", rig.directory);
-        ck_assert(child_read(&child, line));
-        child_kill(&child);
-        taker_open(&taker, broker, 0, "1", 1);
-        struct attempt *attempt = taker_next(&taker);
-        ck_assert(ticket_eq(&attempt->ticket, &ticket));
-        ck_assert_uint_eq(attempt->number, 2);
-        taker_answer(&taker, attempt, "b", false);
-        ck_assert_int_eq(wait_end(broker, &ticket), TICKET_DONE);
-        taker_close(&taker);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(
+        submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
+    child_start(&child, "holder", rig.directory);
+    ck_assert(child_read(&child, line));
+    child_kill(&child);
+    taker_open(&taker, broker, 0, "1", 1);
+    struct attempt *attempt = taker_next(&taker);
+    ck_assert(ticket_eq(&attempt->ticket, &ticket));
+    ck_assert_uint_eq(attempt->number, 2);
+    taker_answer(&taker, attempt, "b", false);
+    ck_assert_int_eq(wait_end(broker, &ticket), TICKET_DONE);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(what_may_not_be_repeated_fails_when_its_worker_is_killed)
-    {
-        struct rig rig;
-        struct child child;
-        struct ticket ticket;
-        struct ticket_status status;
-        char line[100];
+{
+    struct rig rig;
+    struct child child;
+    struct ticket ticket;
+    struct ticket_status status;
+    char line[100];
 
-        rig_init(&rig);
-        struct broker *broker = rig_open(&rig);
-        ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
-        child_start(&child, "holder", rig.directory);
-        ck_assert(child_read(&child, line));
-        child_kill(&child);
-        ck_assert_int_eq(wait_end(broker, &ticket), TICKET_FAILED);
-        ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
-        ck_assert_uint_eq(status.attempts, 1);
-        ck_assert_ptr_nonnull(strstr(response(broker, &ticket), " 502 "));
-        ck_assert_uint_eq(stats(broker, 0).dead, 1);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
+    child_start(&child, "holder", rig.directory);
+    ck_assert(child_read(&child, line));
+    child_kill(&child);
+    ck_assert_int_eq(wait_end(broker, &ticket), TICKET_FAILED);
+    ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
+    ck_assert_uint_eq(status.attempts, 1);
+    ck_assert_ptr_nonnull(strstr(response(broker, &ticket), " 502 "));
+    ck_assert_uint_eq(stats(broker, 0).dead, 1);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(the_answer_of_a_lapsed_lease_is_never_seen)
-    {
-        struct rig rig;
-        struct taker taker;
-        struct child child;
-        struct ticket ticket;
-        char line[100];
-        int status;
+{
+    struct rig rig;
+    struct taker taker;
+    struct child child;
+    struct ticket ticket;
+    char line[100];
+    int status;
 
-        rig_init(&rig);
-        struct broker *broker = rig_open(&rig);
-        ck_assert_int_eq(
-            submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
-        follow(&rig, &ticket);
-        child_start(&child, "sleeper", rig.directory);
-        ck_assert(child_read(&child, line));
-        waitpid(child.pid, &status, WUNTRACED);
-        ck_assert(WIFSTOPPED(status));
-        taker_open(&taker, broker, 0, "1", 1);
-        struct attempt *attempt = taker_next(&taker);
-        ck_assert_uint_eq(attempt->number, 2);
-        kill(child.pid, SIGCONT);
-        ck_assert_int_eq(child_wait(&child), 0); /* it was told of its loss */
-        taker_answer(&taker, attempt, "timely", false);
-        ck_assert_str_eq(wait_followed(&rig, &ticket), "timely");
-        ck_assert_str_eq(response(broker, &ticket), "timely");
-        ck_assert_uint_eq(followed_count(&rig, &ticket), 1);
-        taker_close(&taker);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(
+        submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
+    follow(&rig, &ticket);
+    child_start(&child, "sleeper", rig.directory);
+    ck_assert(child_read(&child, line));
+    waitpid(child.pid, &status, WUNTRACED);
+    ck_assert(WIFSTOPPED(status));
+    taker_open(&taker, broker, 0, "1", 1);
+    struct attempt *attempt = taker_next(&taker);
+    ck_assert_uint_eq(attempt->number, 2);
+    kill(child.pid, SIGCONT);
+    ck_assert_int_eq(child_wait(&child), 0); /* it was told of its loss */
+    taker_answer(&taker, attempt, "timely", false);
+    ck_assert_str_eq(wait_followed(&rig, &ticket), "timely");
+    ck_assert_str_eq(response(broker, &ticket), "timely");
+    ck_assert_uint_eq(followed_count(&rig, &ticket), 1);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(every_request_ends_once_while_workers_are_killed)
-    {
-        enum { COUNT = 300 };
-        struct rig rig;
-        struct child children[3];
-        struct ticket tickets[COUNT];
-        char line[100];
+{
+    enum { COUNT = 300 };
+    struct rig rig;
+    struct child children[3];
+    struct ticket tickets[COUNT];
+    char line[100];
 
-        rig_init(&rig);
-        rig.queues[0].attempts = 100;
-        rig.queues[0].redeliver = REDELIVER_ALWAYS;
-        struct broker *broker = rig_open(&rig);
-        for (int i = 0; i < 3; i++)
-            child_start(&children[i], "worker", rig.directory);
-        for (int i = 0; i < COUNT; i++) {
-            ck_assert_int_eq(submit(broker,
-                                    ASK(.text = "a", .idempotent = true),
-                                    &tickets[i]),
-                             0);
-            if (i % 30 != 29)
-                continue;
-            struct child *child = &children[i / 30 % 3];
-            ck_assert(child_read(child, line)); /* it works */
-            child_kill(child);
-            child_start(child, "worker", rig.directory);
-        }
-        for (int i = 0; i < COUNT; i++) {
-            ck_assert_int_eq(wait_end(broker, &tickets[i]), TICKET_DONE);
-            ck_assert_str_eq(response(broker, &tickets[i]), "done");
-        }
-        ck_assert_uint_eq(stats(broker, 0).done, COUNT);
-        ck_assert_uint_eq(stats(broker, 0).queued, 0);
-        ck_assert_uint_eq(stats(broker, 0).running, 0);
-        for (int i = 0; i < 3; i++)
-            child_kill(&children[i]);
-        rig_fini(&rig);
+    rig_init(&rig);
+    rig.queues[0].attempts = 100;
+    rig.queues[0].redeliver = REDELIVER_ALWAYS;
+    struct broker *broker = rig_open(&rig);
+    for (int i = 0; i < 3; i++)
+        child_start(&children[i], "worker", rig.directory);
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(
+            submit(broker, ASK(.text = "a", .idempotent = true), &tickets[i]),
+            0);
+        if (i % 30 != 29)
+            continue;
+        struct child *child = &children[i / 30 % 3];
+        ck_assert(child_read(child, line)); /* it works */
+        child_kill(child);
+        child_start(child, "worker", rig.directory);
     }
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(wait_end(broker, &tickets[i]), TICKET_DONE);
+        ck_assert_str_eq(response(broker, &tickets[i]), "done");
+    }
+    ck_assert_uint_eq(stats(broker, 0).done, COUNT);
+    ck_assert_uint_eq(stats(broker, 0).queued, 0);
+    ck_assert_uint_eq(stats(broker, 0).running, 0);
+    for (int i = 0; i < 3; i++)
+        child_kill(&children[i]);
+    rig_fini(&rig);
+}
 END_TEST
 
 CASE(processes, nothing_accepted_is_lost_when_the_submitter_is_killed,

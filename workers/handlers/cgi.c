@@ -193,7 +193,10 @@ tell_not_started(struct cgi_run *it, int r, enum spawn_step step)
         advice = "; the worker's lease ended";
     error_set(&err, r, "%s %s: %s%s", steps[step], it->program, strerror(-r),
               advice);
-    fail(it, OUTCOME_NOT_STARTED, err.text);
+    /* After a redirect something ran already, which is not to run again as if
+     * it had not. */
+    fail(it, it->redirects == 0 ? OUTCOME_NOT_STARTED : OUTCOME_CRASHED,
+         err.text);
 }
 
 static void
@@ -353,16 +356,16 @@ on_child_end(struct child *child)
 
     it->running = false;
     buf_move(&printed, &child->output);
-    if (how.strays > 0 && !run_is_interrupted(it->run))
+    if (how.strays > 0 && !child->overflowed && !run_is_interrupted(it->run))
         run_tell_strays(it->run, how.strays, how.stubborn);
-    if (run_is_interrupted(it->run))
+    if (how.error != 0 && how.error != E2BIG)
+        tell_not_started(it, -how.error, how.step);
+    else if (run_is_interrupted(it->run))
         fail(it, OUTCOME_LOST, ""); /* the interruption says why */
     else if (how.error == E2BIG)
         refuse(it, 431, "too-large",
                "the request's fields and target do not fit the environment of "
                "a CGI program");
-    else if (how.error != 0)
-        tell_not_started(it, -how.error, how.step);
     else if (child->overflowed)
         tell_too_large(it);
     else if (how.code != CLD_EXITED || how.status != 0)

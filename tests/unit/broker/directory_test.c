@@ -22,69 +22,69 @@ open_here(struct rig *rig, bool create, struct error *err)
 }
 
 START_TEST(a_missing_directory_is_made_private_if_its_parent_is_there)
-    {
-        struct rig rig;
-        struct error err;
-        struct stat st;
+{
+    struct rig rig;
+    struct error err;
+    struct stat st;
 
-        rig_init(&rig);
-        ck_assert_int_eq(rmdir(rig.directory), 0);
-        ck_assert_int_eq(open_here(&rig, false, &err), -ENOENT);
-        ck_assert_int_eq(open_here(&rig, true, &err), 0);
-        ck_assert_int_eq(stat(rig.directory, &st), 0);
-        ck_assert_int_eq(st.st_mode & 0777, 0700);
-        rig_fini(&rig);
+    rig_init(&rig);
+    ck_assert_int_eq(rmdir(rig.directory), 0);
+    ck_assert_int_eq(open_here(&rig, false, &err), -ENOENT);
+    ck_assert_int_eq(open_here(&rig, true, &err), 0);
+    ck_assert_int_eq(stat(rig.directory, &st), 0);
+    ck_assert_int_eq(st.st_mode & 0777, 0700);
+    rig_fini(&rig);
 
-        rig_init(&rig);
-        ck_assert_int_eq(rmdir(rig.directory), 0);
-        strcat(rig.directory, "/below");
-        ck_assert_int_lt(open_here(&rig, true, &err), 0);
-        ck_assert_ptr_nonnull(strstr(err.text, rig.directory));
-    }
+    rig_init(&rig);
+    ck_assert_int_eq(rmdir(rig.directory), 0);
+    strcat(rig.directory, "/below");
+    ck_assert_int_lt(open_here(&rig, true, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, rig.directory));
+}
 END_TEST
 
 START_TEST(a_directory_without_a_store_needs_an_ingress)
-    {
-        struct rig rig;
-        struct error err;
+{
+    struct rig rig;
+    struct error err;
 
-        rig_init(&rig);
-        ck_assert_int_eq(open_here(&rig, false, &err), -ENOENT);
-        ck_assert_ptr_nonnull(strstr(err.text, "an ingress makes it"));
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    ck_assert_int_eq(open_here(&rig, false, &err), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "an ingress makes it"));
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_directory_that_others_may_write_to_is_refused)
-    {
-        struct rig rig;
-        struct error err;
+{
+    struct rig rig;
+    struct error err;
 
-        rig_init(&rig);
-        ck_assert_int_eq(chmod(rig.directory, 0777), 0);
-        ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(err.text, "0700"));
-        ck_assert_int_eq(chmod(rig.directory, 0700), 0);
-        ck_assert_int_eq(open_here(&rig, true, &err), 0);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    ck_assert_int_eq(chmod(rig.directory, 0777), 0);
+    ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "0700"));
+    ck_assert_int_eq(chmod(rig.directory, 0700), 0);
+    ck_assert_int_eq(open_here(&rig, true, &err), 0);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_directory_of_another_user_is_refused)
-    {
-        struct rig rig;
-        struct error err;
+{
+    struct rig rig;
+    struct error err;
 
-        rig_init(&rig);
-        if (geteuid() == 0)
-            ck_assert_int_eq(chown(rig.directory, 12345, 12345), 0);
-        else
-            strcpy(rig.directory, "/");
-        ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(err.text, "belongs to user"));
-        if (geteuid() == 0)
-            rig_fini(&rig);
-    }
+    rig_init(&rig);
+    if (geteuid() == 0)
+        ck_assert_int_eq(chown(rig.directory, 12345, 12345), 0);
+    else
+        strcpy(rig.directory, "/");
+    ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "belongs to user"));
+    if (geteuid() == 0)
+        rig_fini(&rig);
+}
 END_TEST
 
 /* Root may write whatever the mode says: it gets a file system that is not. */
@@ -103,81 +103,81 @@ make_read_only(const char *path)
 }
 
 START_TEST(a_read_only_directory_is_refused)
-    {
-        struct rig rig;
-        struct error err;
+{
+    struct rig rig;
+    struct error err;
 
-        rig_init(&rig);
-        make_read_only(rig.directory);
-        ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(err.text, "cannot be written to"));
-        if (geteuid() == 0)
-            umount(rig.directory);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    make_read_only(rig.directory);
+    ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "cannot be written to"));
+    if (geteuid() == 0)
+        umount(rig.directory);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_planted_symlink_is_refused)
-    {
-        static const char *const names[] = {"cloakroom.db", "cloakroom.db-wal",
-                                            "lock",         "shared",
-                                            "reserve",      "ticket.key"};
-        struct rig rig;
-        struct error err;
-        char path[300];
+{
+    static const char *const names[] = {"cloakroom.db", "cloakroom.db-wal",
+                                        "lock",         "shared",
+                                        "reserve",      "ticket.key"};
+    struct rig rig;
+    struct error err;
+    char path[300];
 
-        rig_init(&rig);
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-            snprintf(path, sizeof(path), "%s/%s", rig.directory, names[i]);
-            ck_assert_int_eq(symlink("/etc/passwd", path), 0);
-            ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
-            ck_assert_ptr_nonnull(strstr(err.text, names[i]));
-            ck_assert_ptr_nonnull(strstr(err.text, "symlink"));
-            ck_assert_int_eq(unlink(path), 0);
-        }
-        rig_fini(&rig);
+    rig_init(&rig);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", rig.directory, names[i]);
+        ck_assert_int_eq(symlink("/etc/passwd", path), 0);
+        ck_assert_int_eq(open_here(&rig, true, &err), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(err.text, names[i]));
+        ck_assert_ptr_nonnull(strstr(err.text, "symlink"));
+        ck_assert_int_eq(unlink(path), 0);
     }
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_store_without_its_secret_is_refused)
-    {
-        struct rig rig;
-        struct error err;
-        char path[300];
+{
+    struct rig rig;
+    struct error err;
+    char path[300];
 
-        rig_init(&rig);
-        rig_open(&rig);
-        rig_close(&rig);
-        snprintf(path, sizeof(path), "%s/ticket.key", rig.directory);
-        ck_assert_int_eq(unlink(path), 0);
-        ck_assert_int_lt(open_here(&rig, true, &err), 0);
-        ck_assert_ptr_nonnull(strstr(err.text, "ticket.key"));
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    snprintf(path, sizeof(path), "%s/ticket.key", rig.directory);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_lt(open_here(&rig, true, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "ticket.key"));
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(the_write_lock_is_for_one)
-    {
-        struct rig rig;
-        struct error err;
-        char *resolved[2];
-        int fds[2];
+{
+    struct rig rig;
+    struct error err;
+    char *resolved[2];
+    int fds[2];
 
-        rig_init(&rig);
-        for (int i = 0; i < 2; i++)
-            ck_assert_int_eq(directory_open(rig.directory, true, &resolved[i],
-                                            &fds[i], &err),
-                             0);
-        ck_assert_int_eq(directory_lock(fds[0]), 0);
-        ck_assert_int_eq(directory_try_lock(fds[1]), -EAGAIN);
-        directory_unlock(fds[0]);
-        ck_assert_int_eq(directory_try_lock(fds[1]), 0);
-        for (int i = 0; i < 2; i++) {
-            close(fds[i]);
-            free(resolved[i]);
-        }
-        rig_fini(&rig);
+    rig_init(&rig);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(
+            directory_open(rig.directory, true, &resolved[i], &fds[i], &err),
+            0);
+    ck_assert_int_eq(directory_lock(fds[0]), 0);
+    ck_assert_int_eq(directory_try_lock(fds[1]), -EAGAIN);
+    directory_unlock(fds[0]);
+    ck_assert_int_eq(directory_try_lock(fds[1]), 0);
+    for (int i = 0; i < 2; i++) {
+        close(fds[i]);
+        free(resolved[i]);
     }
+    rig_fini(&rig);
+}
 END_TEST
 
 TESTS("broker", "directory",

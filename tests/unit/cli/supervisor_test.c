@@ -119,12 +119,29 @@ START_TEST(a_second_signal_kills)
     OWNED(supervisor) supervisor = begin();
     int ready = 0;
 
-    /* It answers to be asked with a signal of its own to us. */
+    /* It answers to be asked with signals of its own to us: an echo, and one
+     * that is none. */
     add(supervisor, 0, 3,
-        "trap 'kill -INT $PPID' TERM; echo >&3; "
-        "while :; do sleep 1000 & wait; done");
+        "trap 'kill -INT $PPID; sleep 1.1; echo kill >>$NOTES; "
+        "kill -INT $PPID' TERM; echo >&3; while :; do sleep 1000 & wait; done");
     ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready), END_OK);
     ck_assert_int_eq(ready, 1);
+    ck_assert_str_eq(end(), "kill\n");
+}
+END_TEST
+
+START_TEST(a_log_that_nobody_reads_ends_nothing)
+{
+    OWNED(supervisor) supervisor = begin();
+    int ends[2];
+    int ready = 0;
+
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    close(ends[0]);
+    ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+    log_init("test", LOG_INFO);
+    add(supervisor, 0, 3, UNTIL_TERM("exit 0"));
+    ck_assert_int_eq(supervisor_run(supervisor, ask_to_stop, &ready), END_OK);
     end();
 }
 END_TEST
@@ -170,6 +187,7 @@ END_TEST
 
 TESTS("cli", "supervisor", a_crashed_child_is_started_again,
       a_broken_store_stops_all, the_steps_end_in_their_order,
-      a_second_signal_kills, a_child_that_is_not_ready_is_not_said_to_be,
+      a_second_signal_kills, a_log_that_nobody_reads_ends_nothing,
+      a_child_that_is_not_ready_is_not_said_to_be,
       what_a_killed_child_leaves_is_killed,
       what_cannot_be_executed_is_tried_again)

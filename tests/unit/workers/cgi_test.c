@@ -371,15 +371,23 @@ START_TEST(without_descriptors_an_attempt_is_put_back)
 }
 END_TEST
 
+/* The spawner's n-th start will fail. */
+static void
+fail_start(unsigned n)
+{
+    const char *faults = getenv("CLOAKROOM_FAULT");
+    char more[100];
+
+    snprintf(more, sizeof(more), "%s%sworkers.fork:%u", faults ? faults : "",
+             faults ? "," : "", n);
+    setenv("CLOAKROOM_FAULT", more, 1);
+}
+
 START_TEST(without_processes_an_attempt_is_put_back)
 {
     struct fixture it;
 
-    const char *faults = getenv("CLOAKROOM_FAULT");
-    char more[100];
-    snprintf(more, sizeof(more), "%s%sworkers.fork:1", faults ? faults : "",
-             faults ? "," : "");
-    setenv("CLOAKROOM_FAULT", more, 1);
+    fail_start(1);
     fixture_init(&it, "hello.sh");
     fixture_open(&it);
     const struct attempt *ended = fixture_get(&it, "/run");
@@ -387,6 +395,21 @@ START_TEST(without_processes_an_attempt_is_put_back)
     ck_assert_ptr_nonnull(strstr(ended->reason, "ulimit -u"));
     struct message response = response_of(fixture_get(&it, "/run"));
     message_fini(&response);
+    fixture_close(&it);
+}
+END_TEST
+
+/* Put back it would run for a second time what may not be repeated. */
+START_TEST(what_ran_before_a_redirect_is_not_put_back)
+{
+    struct fixture it;
+
+    fail_start(2);
+    fixture_init(&it, "redirect.sh");
+    fixture_open(&it);
+    const struct attempt *ended = fixture_get(&it, "/run/from");
+    ck_assert_int_eq(ended->outcome, OUTCOME_CRASHED);
+    ck_assert_ptr_nonnull(strstr(ended->reason, "ulimit -u"));
     fixture_close(&it);
 }
 END_TEST
@@ -430,4 +453,5 @@ TESTS("workers", "cgi", a_program_answers, a_body_of_any_size_comes_back,
       a_cancelled_run_ends_as_cancelled, many_run_at_a_time,
       without_descriptors_an_attempt_is_put_back,
       without_processes_an_attempt_is_put_back,
+      what_ran_before_a_redirect_is_not_put_back,
       an_environment_that_is_too_large_is_refused)

@@ -27,6 +27,7 @@ static struct {
     bool stopping;
     void (*on_drained)(void *opaque);
     bool drained;
+    bool supervised; /* the worker */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
 /* ---- what the worker calls ------------------------------------------------
@@ -45,6 +46,12 @@ broker_open(const struct broker_options *options, struct broker **out,
 }
 
 void
+attempt_free(struct attempt *attempt)
+{
+    free_attempt(attempt);
+}
+
+void
 broker_close(struct broker *broker)
 {
     (void)broker;
@@ -60,6 +67,7 @@ session_open(struct broker *broker, const struct session_options *options,
     fake.session.options = *options;
     fake.hellos++;
     fake.wanted = 0;
+    fake.stopping = fake.drained = false;
     pthread_cond_broadcast(&fake.moved);
     pthread_mutex_unlock(&fake.lock);
     *out = &fake.session;
@@ -106,6 +114,9 @@ session_close(struct session *session)
     fake.goodbyes++;
     pthread_cond_broadcast(&fake.moved);
     pthread_mutex_unlock(&fake.lock);
+    /* The goodbye may have renewed the lease. */
+    fake.session.options.on_lease(fake.session.options.opaque,
+                                  clock_boot() + 10000);
 }
 
 void
@@ -164,7 +175,8 @@ fake_worker(struct queue_settings *queue, void *(*script)(void *),
             struct error *err)
 {
     struct settings settings = {.queues = queue, .queues_len = 1};
-    const struct worker_options options = {.queue = 0};
+    const struct worker_options options = {.queue = 0,
+                                           .supervised = fake.supervised};
     pthread_t thread;
     sigset_t asked;
 

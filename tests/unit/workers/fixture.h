@@ -98,6 +98,7 @@ struct fixture {
     struct attempt *ended; /* the last one */
     unsigned count;        /* how many ended */
     bool is_spawner_dead;
+    unsigned lapses;
 };
 
 static inline void
@@ -124,6 +125,14 @@ on_fixture_dead(void *opaque)
     struct fixture *it = opaque;
 
     it->is_spawner_dead = true;
+}
+
+static inline void
+on_fixture_lapsed(void *opaque)
+{
+    struct fixture *it = opaque;
+
+    it->lapses++;
 }
 
 /* Before fixture_open the test may change queue. */
@@ -156,6 +165,7 @@ fixture_open(struct fixture *it)
         .loop = &it->loop,
         .slots = it->queue.concurrency,
         .on_dead = on_fixture_dead,
+        .on_lapsed = on_fixture_lapsed,
         .opaque = it,
     };
     struct error err;

@@ -15,6 +15,7 @@ struct one {
     struct spawn_exit how;
     bool ended;
     bool dead;
+    unsigned lapses;
 };
 
 static void
@@ -35,10 +36,23 @@ on_one_dead(void *opaque)
 }
 
 static void
+on_one_lapsed(void *opaque)
+{
+    struct one *it = opaque;
+
+    it->lapses++;
+}
+
+static void
 open_one(struct one *it)
 {
     const struct spawner_options options = {
-        .loop = &it->loop, .slots = 4, .on_dead = on_one_dead, .opaque = it};
+        .loop = &it->loop,
+        .slots = 4,
+        .on_dead = on_one_dead,
+        .on_lapsed = on_one_lapsed,
+        .opaque = it,
+    };
     struct error err;
 
     uv_loop_init(&it->loop);
@@ -269,21 +283,26 @@ START_TEST(a_clock_that_runs_down_kills_and_is_final)
     spawner_wind(it.spawner, 1, clock_boot() + 50);
     await_one(&it);
     ck_assert_int_eq(it.how.status, SIGKILL);
+    ck_assert(it.how.lapsed);
+    ck_assert_uint_eq(it.lapses, 1);
 
     spawner_wind(it.spawner, 1, clock_boot() + 60000);
     run_shell(&it, "exit 0");
     ck_assert_int_eq(it.how.error, ESTALE);
+    ck_assert_uint_eq(it.lapses, 2);
 
     spawner_wind(it.spawner, 2, clock_boot() + 60000);
     run_shell(&it, "exit 0");
     ck_assert_int_eq(it.how.error, 0);
+    ck_assert_uint_eq(it.lapses, 2);
     close_one(&it);
 }
 END_TEST
 
 START_TEST(nothing_starts_before_it_is_wound)
 {
-    const struct spawner_options options = {.slots = 1, .on_dead = on_one_dead};
+    const struct spawner_options options = {
+        .slots = 1, .on_dead = on_one_dead, .on_lapsed = on_one_lapsed};
     struct one it = {0};
     struct spawner_options mine = options;
     struct error err;

@@ -3,7 +3,10 @@
 #include "tests/unit/workers/fake_broker.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <signal.h>
+
+#include "common/asked.h"
 
 static struct queue_settings queue = {
     .concurrency = 2,
@@ -90,12 +93,28 @@ START_TEST(what_runs_may_end_and_nothing_is_kept)
 }
 END_TEST
 
+/* Until the worker has read the signal. */
+static void
+await_no_signal(void)
+{
+    sigset_t pending;
+
+    do {
+        sched_yield();
+        sigpending(&pending);
+    } while (sigismember(&pending, SIGTERM));
+}
+
 static void *
 stop_twice(void *unused)
 {
     fake_give(make_attempt("GET", "/run", "", SLICE("")));
     kill(getpid(), SIGTERM);
     FAKE_AWAIT(fake.stopping);
+    kill(getpid(), SIGTERM); /* an echo */
+    await_no_signal();
+    ck_assert_uint_eq(fake.finished, 0);
+    clock_shift(ASKED_ECHO_SPAN);
     kill(getpid(), SIGTERM);
     FAKE_AWAIT(fake.finished == 1);
     ck_assert_int_eq(fake.last->outcome, OUTCOME_LOST);
@@ -111,6 +130,44 @@ START_TEST(a_second_signal_kills_the_handlers)
 END_TEST
 
 static void *
+stop_supervised_twice(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.stopping);
+    clock_shift(ASKED_ECHO_SPAN);
+    kill(getpid(), SIGTERM);
+    await_no_signal();
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_ANSWERED);
+    return unused;
+}
+
+START_TEST(a_supervised_worker_leaves_the_second_signal_to_up)
+{
+    struct error err;
+
+    fake.supervised = true;
+    ck_assert_int_eq(run_worker("slow.sh", stop_supervised_twice, &err), 0);
+}
+END_TEST
+
+/* It can be started, for it is there to be killed. */
+static void
+stop_the_next_one(void)
+{
+    unsigned count = fake.finished;
+
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.stopping);
+    clock_shift(ASKED_ECHO_SPAN);
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.finished > count);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_LOST);
+}
+
+static void *
 lose_the_lease(void *unused)
 {
     fake_give(make_attempt("GET", "/run", "", SLICE("")));
@@ -120,10 +177,7 @@ lose_the_lease(void *unused)
     FAKE_AWAIT(fake.hellos == 2);
     ck_assert_uint_eq(fake.goodbyes, 1);
     /* The new session works: its spawner starts again. */
-    fake_give(make_attempt("GET", "/run", "", SLICE("")));
-    kill(getpid(), SIGTERM);
-    FAKE_AWAIT(fake.stopping);
-    kill(getpid(), SIGTERM);
+    stop_the_next_one();
     return unused;
 }
 
@@ -133,6 +187,52 @@ START_TEST(a_lost_lease_kills_and_a_new_hello_follows)
 
     ck_assert_int_eq(run_worker("stubborn.sh", lose_the_lease, &err), 0);
     ck_assert_uint_eq(fake.hellos, 2);
+}
+END_TEST
+
+/* The lease is renewed, but the news of it comes too late for the spawner. */
+static void *
+lapse(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    fake.session.options.on_lease(fake.session.options.opaque, clock_boot());
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_LOST);
+    FAKE_AWAIT(fake.hellos == 2);
+    ck_assert_uint_eq(fake.goodbyes, 1);
+    stop_the_next_one();
+    return unused;
+}
+
+START_TEST(a_lapse_of_the_spawners_clock_ends_the_session)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_worker("stubborn.sh", lapse, &err), 0);
+    ck_assert_uint_eq(fake.hellos, 2);
+}
+END_TEST
+
+/* Nothing ran when the clock ran down: what comes then is given back. */
+static void *
+lapse_idly(void *unused)
+{
+    FAKE_AWAIT(fake.wanted == 2);
+    fake.session.options.on_lease(fake.session.options.opaque, clock_boot());
+    const struct attempt *attempt = fake_run("/run");
+    ck_assert_int_eq(attempt->outcome, OUTCOME_NOT_STARTED);
+    FAKE_AWAIT(fake.hellos == 2);
+    attempt = fake_run("/run");
+    ck_assert_int_eq(attempt->outcome, OUTCOME_ANSWERED);
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_lapse_costs_what_comes_then_no_attempt)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_worker("hello.sh", lapse_idly, &err), 0);
 }
 END_TEST
 
@@ -194,6 +294,27 @@ START_TEST(without_its_spawner_a_worker_ends_with_an_error)
 }
 END_TEST
 
+/* A spawner that does not do what it is told is killed. */
+static void *
+stop_the_spawner(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(child_pid(), SIGSTOP);
+    FAKE_AWAIT(fake.finished == 1);
+    ck_assert_int_eq(fake.last->outcome, OUTCOME_TIMED_OUT);
+    return unused;
+}
+
+START_TEST(a_spawner_that_hangs_is_given_up)
+{
+    struct error err = {0};
+
+    queue.timeout = 10;
+    ck_assert_int_eq(run_worker("hang.sh", stop_the_spawner, &err), -EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "spawner"));
+}
+END_TEST
+
 static void *
 see_it_hold_back(void *unused)
 {
@@ -217,6 +338,10 @@ END_TEST
 TESTS("workers", "worker", a_worker_serves_until_it_is_asked_to_stop,
       a_fixed_answer_comes_at_once, what_runs_may_end_and_nothing_is_kept,
       a_second_signal_kills_the_handlers,
+      a_supervised_worker_leaves_the_second_signal_to_up,
+      a_lapse_of_the_spawners_clock_ends_the_session,
+      a_lapse_costs_what_comes_then_no_attempt,
+      a_spawner_that_hangs_is_given_up,
       a_lost_lease_kills_and_a_new_hello_follows, a_cancel_ends_the_handler,
       without_its_spawner_a_worker_ends_with_an_error,
       a_missing_program_does_not_send_the_backlog_round)
