@@ -1,7 +1,9 @@
 /* main.c - cloakroom's commands: finds the one that was asked for. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "common/fault.h"
@@ -71,11 +73,26 @@ help(int argc, char **argv)
     return END_OK;
 }
 
+/* A descriptor from 0 to 2 that is closed would be given to the next file that
+ * is opened, and that file would get what is printed and logged. */
+static void
+fill_files(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct command *command;
 
+    fill_files();
     /* A child started as /proc/self/exe would else be called `exe`. */
     prctl(PR_SET_NAME, "cloakroom");
     fault_init();

@@ -128,8 +128,9 @@ const struct command worker_command = {
     .arguments = "[-c FILE] [--queue NAME] [--verbose]",
     .summary = "serve one queue: take its requests and run their handler",
     .details =
-        "SIGTERM or SIGINT: takes nothing more, lets the running handlers "
-        "end, says\ngoodbye. A second one, a second or more later, kills them. "
+        "SIGTERM, SIGINT or SIGHUP: takes nothing more, lets the running "
+        "handlers end,\nsays goodbye. A second one, a second or more later, "
+        "kills them. "
         "Many workers may serve\none queue.\n\n"
         "Example: cloakroom worker -c cloakroom.yaml --queue hits\n",
     .flags = flags,

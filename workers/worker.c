@@ -439,8 +439,9 @@ on_spawner_dead(void *opaque)
 /* ---- putting it together --------------------------------------------------
  */
 
-/* SIGTERM and SIGINT come by descriptor; a handler that does not read must not
- * kill us by SIGPIPE. Before any thread is made, for they inherit it. */
+/* What asks us to stop comes by descriptor (SIGHUP: our terminal was closed); a
+ * handler that does not read must not kill us by SIGPIPE. Before any thread is
+ * made, for they inherit it. */
 static int
 block_signals(void)
 {
@@ -449,6 +450,7 @@ block_signals(void)
     sigemptyset(&asked);
     sigaddset(&asked, SIGTERM);
     sigaddset(&asked, SIGINT);
+    sigaddset(&asked, SIGHUP);
     blocked = asked;
     sigaddset(&blocked, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);

@@ -25,11 +25,11 @@ struct worker_options {
     bool supervised;     /* by `up`, who kills when it is asked twice */
 };
 
-/* Serves the queue until SIGTERM or SIGINT: then takes nothing more, lets the
- * attempts end, says goodbye and returns 0. A second wish (asked.h) kills the
- * handlers, except of a supervised worker: there the one signal may come from
- * a service manager and the other, seconds later, from `up`.
- * A negative errno with a sentence in err: it could not start, or cannot go on
+/* Serves the queue until SIGTERM, SIGINT or SIGHUP: then takes nothing more,
+ * lets the attempts end, says goodbye and returns 0. A second wish (asked.h)
+ * kills the handlers, except of a supervised worker: there the one signal may
+ * come from a service manager and the other, seconds later, from `up`. A
+ * negative errno with a sentence in err: it could not start, or cannot go on
  * (its spawner died, the broker broke); the process should end and be started
  * anew. Blocks signals for good, so nothing but the end should follow. */
 int worker_run(const struct settings *settings,

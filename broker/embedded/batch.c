@@ -102,14 +102,12 @@ do_calls(struct txn *txn, struct batch *batch)
 static int
 next_retry(struct txn *txn, struct worker_session *session)
 {
-    const struct lane *lane = txn_lane(txn, session->lane);
+    struct lane *lane;
     int64_t due = 0;
-    int r = 0;
+    int r = txn_lane(txn, session->lane, &lane);
 
     session->retry_at = 0;
-    if (lane == NULL)
-        return txn->db->err.code;
-    if (lane->n.delayed > 0)
+    if (r == 0 && lane->n.delayed > 0)
         r = db_number(txn->db, SQL_AGAIN_NEXT_DUE, ARGS(ARG(lane->id)), &due);
     if (due > 0)
         session->retry_at = txn->boot + (due > txn->now ? due - txn->now : 0);
@@ -161,11 +159,11 @@ find_cancelled(struct txn *txn, struct worker_session *session,
     }
     db_done(stmt);
     for (unsigned i = first; i < len && r >= 0; i++) {
-        struct lane *lane = txn_lane(txn, session->lane);
+        struct lane *lane;
         struct tried tried = {0};
-        r = lane == NULL
-                ? txn->db->err.code
-                : request_tell(txn, lane, PLACE_SEQ(places[i]), &tried);
+        r = txn_lane(txn, session->lane, &lane);
+        if (r == 0)
+            r = request_tell(txn, lane, PLACE_SEQ(places[i]), &tried);
         batch->cancelled[i].ticket = tried.ticket;
         if (r >= 0)
             r = db_run(txn->db, SQL_RUNNING_TOLD, ARGS(ARG(places[i])));

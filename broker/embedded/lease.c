@@ -111,10 +111,10 @@ int
 lease_end(struct txn *txn, unsigned lane_id, int64_t session,
           const char *release, const char *reason, unsigned most)
 {
-    struct lane *lane = txn_lane(txn, lane_id);
     struct lost lost[LOST_AT_ONCE];
+    struct lane *lane;
     unsigned len = 0;
-    int r = lane == NULL ? txn->db->err.code : 0;
+    int r = txn_lane(txn, lane_id, &lane);
 
     while (r == 0 && most > 0) {
         const unsigned max = most < LOST_AT_ONCE ? most : LOST_AT_ONCE;
@@ -181,15 +181,16 @@ find_over(struct txn *txn, struct found *found)
 int
 lease_sweep(struct txn *txn, unsigned most)
 {
-    struct found found;
+    struct found found = {0};
+    struct lane *lane;
     char quoted[300];
     int r = find_over(txn, &found);
 
     if (r <= 0)
         return r;
-    struct lane *lane = txn_lane(txn, found.lane);
-    if (lane == NULL)
-        return txn->db->err.code;
+    r = txn_lane(txn, found.lane, &lane);
+    if (r < 0)
+        return r;
     r = lease_end(txn, found.lane, found.id, found.release, found.why, most);
     if (r == 1)
         log_event(EVENT_LEASE_LOST, "queue=%s session=%lld worker=%s text=%s",

@@ -189,16 +189,19 @@ static int
 run_drop(struct txn *txn, struct call *call)
 {
     const struct letter *letter = call->arg;
+    struct lane *lane;
     int64_t size = 0;
     int r = find_letter(txn, call);
 
     if (r != 1)
         return r;
     call->r = 0;
-    struct lane *lane = txn_lane(txn, letter->lane);
+    r = txn_lane(txn, letter->lane, &lane);
+    if (r < 0)
+        return r;
     sqlite3_stmt *stmt = db_start_lane(txn->db, letter->lane, LANE_REQUEST_TELL,
                                        ARGS(ARG(letter->seq)));
-    r = lane == NULL ? txn->db->err.code : db_step(txn->db, stmt);
+    r = db_step(txn->db, stmt);
     if (r == 1)
         size = sqlite3_column_int64(stmt, 8);
     db_done(stmt);

@@ -41,8 +41,8 @@ int
 reserve_open(struct embedded *store, struct error *err)
 {
     char *path = mem_printf("%s/reserve", store->directory);
-    struct statvfs fs;
-    struct stat st;
+    struct statvfs fs = {0};
+    struct stat st = {0};
     int r = 0;
 
     store->reserve_fd =

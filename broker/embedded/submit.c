@@ -85,13 +85,13 @@ int
 request_submit(struct txn *txn, struct submission *submission)
 {
     const unsigned id = txn->store->lane_ids[submission->queue];
-    struct lane *lane = txn_lane(txn, id);
+    struct lane *lane;
     struct buf origin;
-    int r;
+    int r = txn_lane(txn, id, &lane);
 
     submission->joined = false;
-    if (lane == NULL)
-        return txn->db->err.code;
+    if (r < 0)
+        return r;
     if (submission->key != NULL) {
         r = find_key(txn, submission);
         if (r != 0)
@@ -160,11 +160,11 @@ request_cancel(struct txn *txn, struct cancellation *cancellation)
     }
 
     struct tried tried;
-    struct lane *lane = txn_lane(txn, PLACE_LANE(place));
+    struct lane *lane;
     char release[65];
-    r = lane == NULL
-            ? txn->db->err.code
-            : request_unqueue(txn, lane, PLACE_SEQ(place), &tried, release);
+    r = txn_lane(txn, PLACE_LANE(place), &lane);
+    if (r == 0)
+        r = request_unqueue(txn, lane, PLACE_SEQ(place), &tried, release);
     if (r == 1) {
         cancellation->r = 0;
         log_ticket(EVENT_CANCELLED, &tried.ticket, lane->name, 0, "state=%s",

@@ -193,14 +193,13 @@ drop_keys(struct txn *txn)
 static int
 sweep_lane(struct txn *txn, unsigned id)
 {
-    struct lane *lane = txn_lane(txn, id);
-    bool more = false;
-    int r = lane == NULL ? txn->db->err.code : 0;
+    struct lane *lane;
+    int r = txn_lane(txn, id, &lane);
 
-    if (r == 0) {
-        r = expire(txn, lane, false);
-        more |= r == 1;
-    }
+    if (r < 0)
+        return r;
+    r = expire(txn, lane, false);
+    bool more = r == 1;
     if (r >= 0 && lane->n.delayed + lane->n.returned > 0) {
         r = expire(txn, lane, true);
         more |= r == 1;

@@ -263,11 +263,10 @@ attempt_take(struct txn *txn, struct worker_session *session, unsigned want,
 {
     struct taking taking = {.txn = txn,
                             .session = session,
-                            .lane = txn_lane(txn, session->lane),
                             .last = last,
                             .want = want};
+    int r = txn_lane(txn, session->lane, &taking.lane);
     struct lane *lane = taking.lane;
-    int r = lane == NULL ? txn->db->err.code : 0;
 
     *taken = 0;
     if (r < 0 || !lane->is_open || strcmp(lane->release, session->release) != 0)
@@ -307,10 +306,10 @@ attempt_finish(struct txn *txn, struct held_attempt *held, bool *fenced)
 {
     struct attempt *attempt = &held->attempt;
     struct worker_session *session = held->session;
-    struct lane *lane = txn_lane(txn, session->lane);
     const int64_t place = PLACE(session->lane, held->seq);
     bool is_cancelled = false;
-    int r = lane == NULL ? txn->db->err.code : 0;
+    struct lane *lane;
+    int r = txn_lane(txn, session->lane, &lane);
 
     *fenced = false;
     if (r == 0 && attempt->outcome != OUTCOME_ANSWERED)

@@ -68,34 +68,34 @@ lane_load(struct db *db, unsigned id, struct lane *lane)
     return r;
 }
 
-struct lane *
-txn_lane(struct txn *txn, unsigned id)
+int
+txn_lane(struct txn *txn, unsigned id, struct lane **out)
 {
     struct writer *writer = &txn->store->writer;
 
-    if (id == 0 || id >= LANES) {
-        error_set(&txn->db->err, -EUCLEAN, "cloakroom.db names queue %u", id);
-        return NULL;
-    }
+    if (id == 0 || id >= LANES)
+        return error_set(&txn->db->err, -EUCLEAN,
+                         "cloakroom.db names queue %u", id);
     if (writer->lanes[id] == NULL) {
         writer->lanes[id] = mem_new(struct lane);
         writer->lanes[id]->settings = embedded_lane_settings(txn->store, id);
     }
-    struct lane *lane = writer->lanes[id];
+    struct lane *lane = *out = writer->lanes[id];
     if (lane->loaded)
-        return lane;
+        return 0;
     int r = lane_load(txn->db, id, lane);
     if (r == 0)
-        error_set(&txn->db->err, -EUCLEAN, "cloakroom.db lost queue %u", id);
-    if (r != 1)
-        return NULL;
+        r = error_set(&txn->db->err, -EUCLEAN, "cloakroom.db lost queue %u",
+                      id);
+    if (r < 0)
+        return r;
     lane->was = lane->n;
     lane->loaded = true;
     lane->got_work = false;
     lane->new_done = lane->new_failed = 0;
     lane->next = txn->lanes;
     txn->lanes = lane;
-    return lane;
+    return 0;
 }
 
 wall_ms

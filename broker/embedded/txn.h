@@ -77,8 +77,8 @@ void txn_unlock(struct embedded *store);
 /* Ends the process unless r is a failure that mends itself; returns r then. */
 int txn_sort_failure(struct embedded *store, int r);
 
-/* The queue of that id, read if need be; NULL and db->err when that failed. */
-struct lane *txn_lane(struct txn *txn, unsigned id);
+/* The queue of that id, read if need be. 0, or negative and db->err. */
+int txn_lane(struct txn *txn, unsigned id, struct lane **out);
 
 /* The clock that a queue's ttl is measured on. */
 wall_ms lane_clock(const struct txn *txn, const struct lane *lane);

@@ -183,6 +183,7 @@ fake_worker(struct queue_settings *queue, void *(*script)(void *),
     /* The script must not get the signals that it sends to the worker. */
     sigemptyset(&asked);
     sigaddset(&asked, SIGTERM);
+    sigaddset(&asked, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &asked, NULL);
     pthread_create(&thread, NULL, script, NULL);
     int r = worker_run(&settings, &options, err);

@@ -130,6 +130,14 @@ START_TEST(a_second_signal_kills_the_handlers)
 END_TEST
 
 static void *
+hang_up(void *unused)
+{
+    FAKE_AWAIT(fake.wanted == 2);
+    kill(getpid(), SIGHUP);
+    return unused;
+}
+
+static void *
 stop_supervised_twice(void *unused)
 {
     fake_give(make_attempt("GET", "/run", "", SLICE("")));
@@ -142,6 +150,15 @@ stop_supervised_twice(void *unused)
     ck_assert_int_eq(fake.last->outcome, OUTCOME_ANSWERED);
     return unused;
 }
+
+START_TEST(a_closed_terminal_is_a_wish_to_stop)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_worker("hello.sh", hang_up, &err), 0);
+    ck_assert_uint_eq(fake.goodbyes, 1);
+}
+END_TEST
 
 START_TEST(a_supervised_worker_leaves_the_second_signal_to_up)
 {
@@ -337,7 +354,7 @@ END_TEST
 
 TESTS("workers", "worker", a_worker_serves_until_it_is_asked_to_stop,
       a_fixed_answer_comes_at_once, what_runs_may_end_and_nothing_is_kept,
-      a_second_signal_kills_the_handlers,
+      a_second_signal_kills_the_handlers, a_closed_terminal_is_a_wish_to_stop,
       a_supervised_worker_leaves_the_second_signal_to_up,
       a_lapse_of_the_spawners_clock_ends_the_session,
       a_lapse_costs_what_comes_then_no_attempt,
