@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -24,6 +25,7 @@
 #define READY_FD     3
 /* An orphaned spawner ends its handlers by itself and cleans up after them. */
 #define ORPHAN_GRACE 1000 /* ms */
+#define ORPHANS_END  5000 /* ms, for killed ones to be gone at our end */
 
 struct child {
     char *name;
@@ -474,12 +476,23 @@ is_over(const struct supervisor *supervisor)
 static void
 end_orphans(struct supervisor *supervisor)
 {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    const mono_ms until = clock_mono() + ORPHANS_END;
+    unsigned left;
     pid_t pid;
 
     do {
-        orphans_signal(SIGKILL, is_child, supervisor);
-        pid = waitpid(-1, NULL, 0);
-    } while (pid > 0 || errno == EINTR);
+        left = orphans_signal(SIGKILL, is_child, supervisor);
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+            continue;
+        if (pid < 0) /* ECHILD */
+            return;
+        nanosleep(&pause, NULL);
+    } while (clock_mono() < until);
+    log_event(EVENT_STRAY,
+              "count=%u text=\"left: they do not die of SIGKILL, or are "
+              "another user's\"",
+              left);
 }
 
 int

@@ -15,7 +15,7 @@
  *
  * I1: a child of a later step gets its SIGTERM after all of the earlier steps
  * have ended. I2: supervisor_run returns with no child left, adopted ones
- * included.
+ * included, but for those that cannot be killed.
  *
  * Threads: the owner, which has no others.
  */

@@ -304,7 +304,7 @@ submit(struct client *client)
     };
     begin_wait(client);
     client->on_return = on_submit_return;
-    broker_submit(broker, &client->submission);
+    lane_submit(client->lane, &client->submission);
 }
 
 /* ---- what lane.c calls ---- */
@@ -383,8 +383,7 @@ exchange_reset(struct client *client)
     intake_release(client);
     answer_unref(client->answer);
     free(client->key);
-    if (client->response != NULL)
-        MHD_destroy_response(client->response);
+    reply_drop(client);
     lane->open--;
     memset(&client->phase, 0, sizeof(*client) - offsetof(struct client, phase));
 }

@@ -28,6 +28,7 @@
 #include "ingress/address.h"
 #include "ingress/head.h"
 #include "ingress/ingress.h"
+#include "ingress/receipt.h"
 #include "ingress/route.h"
 #include "ingress/timers.h"
 #include "ingress/waiters.h"
@@ -70,11 +71,14 @@ struct lane {
     enum lane_stage stage;  /* asked, as the lane has seen it */
     struct mailbox returns; /* of calls to the broker: clients, by `returned` */
     struct mailbox answers; /* clients, by their waiter */
+    struct mail *submissions, **submissions_last; /* not yet handed over */
+    unsigned submissions_len;
     struct timers timers;
     mono_ms now;            /* of this turn of the loop */
     struct client *clients; /* all connections */
     bool has_room;          /* one was closed in this turn */
     unsigned open;          /* clients whose phase is not IDLE */
+    unsigned turns;         /* since memory was given back */
     pthread_t thread;
     struct field fields[FIELDS_MAX]; /* of the request being begun */
     size_t fields_len;
@@ -108,8 +112,9 @@ struct client {
     bool is_watched; /* fd is in the lane's epoll, for a hang-up */
     char peer[ADDRESS_SIZE], local[ADDRESS_SIZE];
     struct timer timer;
-    struct buf target;     /* as sent; kept from one request to the next */
-    const char *target_at; /* where libmicrohttpd has it */
+    struct buf target;      /* as sent; kept from one request to the next */
+    const char *target_at;  /* where libmicrohttpd has it */
+    struct receipt receipt; /* likewise kept */
 
     /* the open request; all below is zeroed at its end */
     enum phase phase;
@@ -135,9 +140,10 @@ struct client {
     struct submission submission;
     struct call *call;             /* a lookup or cancellation; else NULL */
     struct request_key *key;       /* NULL: none */
-    struct MHD_Response *response; /* what to queue */
+    struct MHD_Response *response; /* what to queue; may be the receipt's */
     unsigned status;
-    size_t answer_len; /* its body's */
+    char *body_copy; /* its body, where it is a copy of ours; ends in NUL */
+    size_t answer_len;
 };
 
 /* ---- intake.c: reading a request ---- */
@@ -170,6 +176,7 @@ void reply_accepted(struct client *client, const struct ticket_status *status);
 void reply_status(struct client *client, const struct ticket_status *status);
 void reply_stored(struct client *client, struct answer **answer);
 void reply_add(struct client *client, const char *name, const char *value);
+void reply_drop(struct client *client); /* lets go of client->response */
 /* Writes a refusal to the socket itself, for where libmicrohttpd takes no
  * answer: before the end of a body. Sends no more afterwards. */
 void reply_raw(struct client *client, const struct refusal *refusal);
@@ -188,6 +195,8 @@ void lane_ask(struct lane *lane, enum lane_stage stage);
 /* False: it has not come so far within the limit. */
 bool lane_await(struct lane *lane, enum lane_stage stage, span_ms limit);
 void lane_stop(struct lane *lane); /* joins; LANE_CLOSING was asked for */
+/* Hands it to the broker, at the end of the turn at the latest. */
+void lane_submit(struct lane *lane, struct submission *submission);
 void client_set_deadline(struct client *client, mono_ms due);
 void client_suspend(struct client *client);
 void client_watch(struct client *client);  /* tells when it hangs up */

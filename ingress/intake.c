@@ -12,14 +12,15 @@
 #define FIELD_COST  64    /* of one in libmicrohttpd's memory, besides text */
 #define ANSWER_ROOM 2048  /* there, for the fields of an answer of ours */
 
-static const struct refusal too_large = {413, "too-large",
-                                         "the body passes ingress.max_body"};
+static const struct refusal too_large = {
+    413, "too-large", "the body passes ingress.max_body", NULL};
 static const struct refusal busy = {
-    503, "busy", "bodies on their way fill ingress.max_buffered; try again"};
+    503, "busy", "bodies on their way fill ingress.max_buffered; try again",
+    NULL};
 static const struct refusal closing = {
-    503, "closed", "this ingress is ending; ask another one, or again"};
+    503, "closed", "this ingress is ending; ask another one, or again", NULL};
 static const struct refusal no_body = {
-    413, "too-large", "what is asked of a ticket takes no body"};
+    413, "too-large", "what is asked of a ticket takes no body", NULL};
 
 /* ---- fields ---- */
 
@@ -133,6 +134,8 @@ refuse_request(struct client *client, const struct refusal *refusal)
         return refuse_and_close(client, refusal);
     intake_release(client);
     reply_problem(client, refusal->status, refusal->code, refusal->detail);
+    if (refusal->allow != NULL)
+        reply_add(client, MHD_HTTP_HEADER_ALLOW, refusal->allow);
     return MHD_YES;
 }
 
@@ -141,19 +144,16 @@ refuse_route(struct client *client)
 {
     const struct head *head = &client->head;
     char allow[256];
-    static const struct refusal none = {
-        404, "no-route", "no route leads here; see `routes` in the settings"};
-    static const struct refusal other = {
+    const struct refusal none = {
+        404, "no-route", "no route leads here; see `routes` in the settings",
+        NULL};
+    const struct refusal other = {
         405, "method-not-allowed",
-        "routes lead here, but not for this method; see Allow"};
+        "routes lead here, but not for this method; see Allow", allow};
 
     route_allow(client->lane->ingress->settings, head->host, head->target.path,
                 allow, sizeof(allow));
-    enum MHD_Result r =
-        refuse_request(client, allow[0] == '\0' ? &none : &other);
-    if (allow[0] != '\0' && client->response != NULL)
-        reply_add(client, "Allow", allow);
-    return r;
+    return refuse_request(client, allow[0] == '\0' ? &none : &other);
 }
 
 /* ---- memory of bodies ---- */

@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <limits.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,10 @@
 #include "ingress/ingress_priv.h"
 
 #define EVENTS_MAX    64
-#define SEND_BYTES_MS 16 /* slowest reader: so many bytes in a millisecond */
+#define HAND_OVER     16  /* submissions at a time: see lane_submit */
+#define BUSY_TURNS    32  /* after so many, memory is given back */
+#define QUIET_MS      100 /* as soon as nothing happens for so long */
+#define SEND_BYTES_MS 16  /* slowest reader: so many bytes in a millisecond */
 
 /* ---- a client ---- */
 
@@ -115,6 +119,7 @@ client_free(struct client *client)
     client->lane->has_room = true;
     timers_remove(&client->lane->timers, &client->timer);
     client_unlink(client);
+    receipt_fini(&client->receipt);
     buf_fini(&client->target);
     client->magic = 0;
     free(client);
@@ -161,16 +166,15 @@ keep_escapes(void *opaque, struct MHD_Connection *connection, char *text)
 static enum MHD_Result
 send_answer(struct client *client)
 {
-    struct MHD_Response *response = TAKE(client->response);
     const struct settings *settings = client->lane->ingress->settings;
 
     client->phase = PHASE_ANSWERED;
     client_set_deadline(client,
                         client->lane->now + settings->body_timeout +
                             (span_ms)client->answer_len / SEND_BYTES_MS);
-    enum MHD_Result r =
-        MHD_queue_response(client->connection, client->status, response);
-    MHD_destroy_response(response);
+    enum MHD_Result r = MHD_queue_response(client->connection, client->status,
+                                           client->response);
+    reply_drop(client);
     return r;
 }
 
@@ -210,9 +214,38 @@ on_completed(void *opaque, struct MHD_Connection *connection, void **context,
     (void)connection;
     (void)code;
     exchange_reset(client);
+    buf_clear(&client->target);
     client_set_deadline(client,
                         client->lane->now +
                             client->lane->ingress->settings->header_timeout);
+}
+
+/* ---- the broker ---- */
+
+static void
+hand_over(struct lane *lane)
+{
+    struct mail *next, *mail = TAKE(lane->submissions);
+
+    lane->submissions_last = &lane->submissions;
+    lane->submissions_len = 0;
+    for (; mail != NULL; mail = next) {
+        next = mail->next;
+        broker_submit(lane->ingress->broker,
+                      CONTAINER_OF(mail, struct submission, mail));
+    }
+}
+
+/* One by one, the broker would wake for the first and commit it alone; all of a
+ * turn together would leave it idle meanwhile. */
+void
+lane_submit(struct lane *lane, struct submission *submission)
+{
+    submission->mail.next = NULL;
+    *lane->submissions_last = &submission->mail;
+    lane->submissions_last = &submission->mail.next;
+    if (++lane->submissions_len == HAND_OVER)
+        hand_over(lane);
 }
 
 /* ---- the loop ---- */
@@ -244,14 +277,18 @@ take_mail(struct lane *lane)
     }
 }
 
-/* A deadline while bytes should move: the other side is too slow. */
+/* A deadline while bytes should move: the other side is too slow. One that has
+ * not so much as begun a request gets no answer, for it would take that for the
+ * answer to its next one. */
 static void
 cut_off(struct client *client)
 {
     static const struct refusal too_slow = {
-        408, "too-slow", "the body did not come in time; send it faster"};
+        408, "too-slow", "the request did not come in time; send it faster",
+        NULL};
+    bool in_header = client->phase == PHASE_IDLE && client->target.len > 0;
 
-    if (client->phase == PHASE_BODY && client->response == NULL)
+    if (in_header || (client->phase == PHASE_BODY && client->response == NULL))
         reply_raw(client, &too_slow);
     shutdown(client->fd, SHUT_RDWR);
 }
@@ -287,6 +324,9 @@ sleep_ms(struct lane *lane)
     MHD_UNSIGNED_LONG_LONG limit;
     mono_ms next = timers_next(&lane->timers);
 
+    if (lane->turns >= BUSY_TURNS && next > lane->now + QUIET_MS)
+        next = lane->now + QUIET_MS;
+
     /* Room for a connection is used by libmicrohttpd at its next run only. */
     if (lane->has_room ||
         (MHD_get_timeout(lane->daemon, &limit) == MHD_YES && limit == 0))
@@ -298,11 +338,26 @@ sleep_ms(struct lane *lane)
     return next - lane->now > INT_MAX ? INT_MAX : (int)(next - lane->now);
 }
 
+/* Memory of a burst, to the system: malloc by itself keeps all that lies below
+ * a piece in use. */
+static void
+give_back(struct lane *lane)
+{
+    if (lane->turns >= BUSY_TURNS)
+        malloc_trim(0);
+    lane->turns = 0;
+}
+
 static void
 turn(struct lane *lane)
 {
     struct epoll_event events[EVENTS_MAX];
-    int n = epoll_wait(lane->epoll, events, EVENTS_MAX, sleep_ms(lane));
+    int limit = sleep_ms(lane);
+    int n = epoll_wait(lane->epoll, events, EVENTS_MAX, limit);
+
+    if (n == 0 && limit >= QUIET_MS)
+        give_back(lane);
+    lane->turns++;
 
     lane->now = clock_mono();
     lane->has_room = false;
@@ -319,6 +374,7 @@ turn(struct lane *lane)
     take_mail(lane);
     fire_timers(lane);
     MHD_run(lane->daemon);
+    hand_over(lane);
 }
 
 /* ---- the end ---- */
@@ -456,6 +512,7 @@ lane_start(struct lane *lane, struct ingress *ingress, unsigned connections,
     pthread_cond_init(&lane->moved, NULL);
     mailbox_init(&lane->returns, ring, lane);
     mailbox_init(&lane->answers, ring, lane);
+    lane->submissions_last = &lane->submissions;
     timers_init(&lane->timers);
     buf_init(&lane->scratch, SIZE_MAX);
     lane->daemon = start_daemon(lane, connections);
@@ -472,7 +529,8 @@ void
 lane_stop(struct lane *lane)
 {
     pthread_join(lane->thread, NULL);
-    assert(lane->clients == NULL && lane->open == 0);
+    assert(lane->clients == NULL && lane->open == 0 &&
+           lane->submissions == NULL);
     close(lane->epoll);
     close(lane->bell);
     mailbox_fini(&lane->returns);

@@ -9,6 +9,7 @@ struct refusal {
     int status;
     const char *code;   /* a stable word, as in problem+json */
     const char *detail; /* what was wrong and what to do */
+    const char *allow;  /* the methods that would do, with a 405; else NULL */
 };
 
 /* Fills and gives -EINVAL, so that `return refuse(...)` reads well. */

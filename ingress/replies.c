@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/message.h"
 #include "common/problem.h"
 #include "ingress/ingress_priv.h"
@@ -24,6 +25,15 @@ reply_add(struct client *client, const char *name, const char *value)
     (void)r;
 }
 
+void
+reply_drop(struct client *client)
+{
+    if (client->response != NULL &&
+        client->response != client->receipt.response)
+        MHD_destroy_response(client->response);
+    client->response = NULL;
+}
+
 static void
 set_response(struct client *client, int status, size_t len,
              struct MHD_Response *response)
@@ -34,15 +44,14 @@ set_response(struct client *client, int status, size_t len,
     client->answer_len = len;
 }
 
-/* A body that is copied. */
+/* A body that is copied; it is text. */
 static void
 set_body(struct client *client, int status, const char *type, struct slice body)
 {
-    char *at = (char *)(uintptr_t)body.at; /* libmicrohttpd does not write it */
-
-    set_response(
-        client, status, body.len,
-        MHD_create_response_from_buffer(body.len, at, MHD_RESPMEM_MUST_COPY));
+    client->body_copy = mem_strndup(body.at, body.len);
+    set_response(client, status, body.len,
+                 MHD_create_response_from_buffer(body.len, client->body_copy,
+                                                 MHD_RESPMEM_MUST_FREE));
     reply_add(client, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     reply_add(client, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     if (client->lane->stage != LANE_OPEN)
@@ -126,11 +135,15 @@ reply_problem(struct client *client, int status, const char *code,
 
 /* The sentence for a refusal of the broker. */
 static const char *
-result_detail(int r)
+result_detail(const struct client *client, int r)
 {
     switch (r) {
     case -ENOENT:
-        return "the request and its response are not kept any more";
+        return client->is_joined
+                   ? "this Idempotency-Key is remembered, but its request and "
+                     "response are not kept any more; use a new key for a new "
+                     "request"
+                   : "the request and its response are not kept any more";
     case -EEXIST:
         return "this Idempotency-Key was used for another request; use a new "
                "key for a new request";
@@ -157,8 +170,10 @@ reply_result(struct client *client, int r)
     bool is_gone = r == -ENOENT; /* its tag is ours, so it was there once */
 
     set_problem(client, is_gone ? 410 : error_http_status(r),
-                is_gone ? "expired" : error_word(r), result_detail(r),
+                is_gone ? "expired" : error_word(r), result_detail(client, r),
                 is_gone || r == -EALREADY ? &client->ticket : NULL);
+    if (client->is_joined)
+        reply_add(client, "Idempotency-Replayed", "true");
 }
 
 /* ---- the status document ---- */
@@ -195,8 +210,8 @@ is_strict(const struct client *client)
            client->plan.wait > 0 && !client->plan.takes_ticket;
 }
 
-void
-reply_accepted(struct client *client, const struct ticket_status *status)
+static void
+set_accepted(struct client *client, const struct ticket_status *status)
 {
     char path[PATH_SIZE], storage[PATH_SIZE + 32];
     struct text link = text_over(storage, sizeof(storage));
@@ -218,6 +233,42 @@ reply_accepted(struct client *client, const struct ticket_status *status)
     reply_add(client, MHD_HTTP_HEADER_LINK, text_end(&link));
     add_retry_after(client, &client->ticket);
     add_preferences(client, true);
+}
+
+/* Is this the 202 of every day: of a request that is new and does not wait? */
+static bool
+is_receipt(const struct client *client)
+{
+    return client->errand == ERRAND_SUBMIT && client->plan.wait == 0 &&
+           !client->plan.wait_applied && !client->is_joined &&
+           client->lane->stage == LANE_OPEN;
+}
+
+static void
+give_receipt(struct client *client, const struct ticket_status *status)
+{
+    struct receipt *receipt = &client->receipt;
+
+    if (receipt->response != NULL && receipt->route == client->route &&
+        receipt->is_async == client->plan.async_applied) {
+        receipt_fill(receipt, &client->ticket, status->submitted);
+        set_response(client, 202, receipt->len, receipt->response);
+        return;
+    }
+    set_accepted(client, status);
+    receipt_keep(receipt, client->response, client->body_copy, &client->ticket,
+                 status->submitted);
+    receipt->route = client->route;
+    receipt->is_async = client->plan.async_applied;
+}
+
+void
+reply_accepted(struct client *client, const struct ticket_status *status)
+{
+    if (is_receipt(client))
+        give_receipt(client, status);
+    else
+        set_accepted(client, status);
 }
 
 /* ---- stored responses ---- */
@@ -337,22 +388,24 @@ reply_stored(struct client *client, struct answer **answer)
 void
 reply_raw(struct client *client, const struct refusal *refusal)
 {
-    char head[512];
+    char head[1024];
+    const char *allow = refusal->allow == NULL ? "" : refusal->allow;
     struct buf body;
 
     log_refusal(client, refusal->status, refusal->code);
     buf_init(&body, PROBLEM_MAX);
     int r = problem_body(&body, refusal->status, refusal->code, refusal->detail,
                          NULL);
-    int len =
-        snprintf(head, sizeof(head),
-                 "HTTP/1.1 %d %s\r\n"
-                 "Connection: close\r\n"
-                 "Cache-Control: no-store\r\n"
-                 "Content-Type: application/problem+json\r\n"
-                 "%sContent-Length: %zu\r\n\r\n",
-                 refusal->status, message_reason(refusal->status),
-                 refusal->status == 503 ? "Retry-After: 2\r\n" : "", body.len);
+    int len = snprintf(head, sizeof(head),
+                       "HTTP/1.1 %d %s\r\n"
+                       "Connection: close\r\n"
+                       "Cache-Control: no-store\r\n"
+                       "Content-Type: application/problem+json\r\n"
+                       "%s%s%s%sContent-Length: %zu\r\n\r\n",
+                       refusal->status, message_reason(refusal->status),
+                       refusal->status == 503 ? "Retry-After: 2\r\n" : "",
+                       *allow == '\0' ? "" : "Allow: ", allow,
+                       *allow == '\0' ? "" : "\r\n", body.len);
     assert(r == 0 && (size_t)len < sizeof(head));
     if (slice_is(client->head.method, "HEAD"))
         buf_clear(&body);

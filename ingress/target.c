@@ -8,7 +8,7 @@ int
 refuse(struct refusal *refusal, int status, const char *code,
        const char *detail)
 {
-    *refusal = (struct refusal){status, code, detail};
+    *refusal = (struct refusal){status, code, detail, NULL};
     return -EINVAL;
 }
 

@@ -9,9 +9,6 @@
 #include "broker/embedded/take.h"
 #include "common/log.h"
 
-/* A log that cannot be emptied counts as a full disk. */
-#define WAL_PAGES_MAX 65536
-
 /* ---- within the transaction --------------------------------------------- */
 
 static int
@@ -58,8 +55,8 @@ static int
 do_submissions(struct txn *txn, struct batch *batch)
 {
     struct embedded *store = txn->store;
-    const bool is_full = atomic_load(&store->shared->full) ||
-                         store->writer.wal_pages > WAL_PAGES_MAX;
+    const bool is_full =
+        atomic_load(&store->shared->full) || store->writer.endless;
     int r = 0;
 
     for (struct mail *mail = batch->submissions; mail != NULL && r == 0;
@@ -192,9 +189,10 @@ do_cancelled(struct txn *txn, struct batch *batch)
 int
 batch_fill(struct txn *txn, struct batch *batch)
 {
-    int r = hold_sessions(txn);
+    int r;
 
     txn->lazy = true; /* until something says otherwise */
+    r = hold_sessions(txn);
     if (r == 0)
         r = do_finishes(txn, batch);
     if (r == 0)
@@ -333,7 +331,7 @@ batch_call_back(struct embedded *store, struct batch *batch)
 }
 
 void
-batch_drop_taken(struct batch *batch)
+batch_undo(struct embedded *store, struct batch *batch)
 {
     struct mail *mail = TAKE(batch->taken);
 
@@ -343,5 +341,7 @@ batch_drop_taken(struct batch *batch)
         mail = mail->next;
         attempt_free(&held->attempt);
     }
+    if (batch->cancelled_len > 0)
+        atomic_store(&store->own->cancels, true);
     batch->cancelled_len = 0;
 }

@@ -57,8 +57,9 @@ held_of(struct mail *mail)
 
 /* 0, or why the transaction must be rolled back. */
 int batch_fill(struct txn *txn, struct batch *batch);
-/* Frees what was taken in a transaction that did not come to be. */
-void batch_drop_taken(struct batch *batch);
+/* Frees what was taken in a transaction that did not come to be, and has the
+ * next one look for cancelled attempts again. */
+void batch_undo(struct embedded *store, struct batch *batch);
 
 /* Tells everyone; every list is empty afterwards. */
 void batch_call_back(struct embedded *store, struct batch *batch);

@@ -2,10 +2,11 @@
 #include "broker/embedded/db.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/embedded/vfs.h"
 #include "common/mem.h"
@@ -262,6 +263,24 @@ set_up(struct db *db, enum db_kind kind)
     return r;
 }
 
+/* SQLite would make it readable by others, and gives its mode to the log and
+ * the index. A file that is there is not opened: to close it would drop the
+ * locks that this process may have on it. */
+static int
+make_file(const char *path, struct error *err)
+{
+    int fd =
+        open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return errno == EEXIST
+                   ? 0
+                   : error_system(err, errno == ENOSPC ? -ENOSPC : -EIO, "%s",
+                                  path);
+    close(fd);
+    return 0;
+}
+
 int
 db_open(struct db *db, const char *directory, enum db_kind kind, bool create,
         struct error *err)
@@ -273,19 +292,18 @@ db_open(struct db *db, const char *directory, enum db_kind kind, bool create,
         return error_set(err, -EIO, "SQLite does not start: result %d", rc);
 
     char *path = mem_printf("%s/cloakroom.db", directory);
-    rc = sqlite3_open_v2(path, &db->sqlite,
-                         SQLITE_OPEN_READWRITE |
-                             (create ? SQLITE_OPEN_CREATE : 0) |
-                             SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                             SQLITE_OPEN_PRIVATECACHE,
-                         VFS_NAME);
-    /* The log and its index take the file's mode. */
-    if (rc == SQLITE_OK && create && chmod(path, 0600) < 0)
-        rc = SQLITE_CANTOPEN;
-    int r = rc == SQLITE_OK ? set_up(db, kind) : db_failed(db, rc);
-    if (r < 0) {
-        error_set(err, r, "%s: %s", path, db->err.text);
-        db_close(db);
+    int r = create ? make_file(path, err) : 0;
+    if (r == 0) {
+        rc =
+            sqlite3_open_v2(path, &db->sqlite,
+                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+                                SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_PRIVATECACHE,
+                            VFS_NAME);
+        r = rc == SQLITE_OK ? set_up(db, kind) : db_failed(db, rc);
+        if (r < 0) {
+            error_set(err, r, "%s: %s", path, db->err.text);
+            db_close(db);
+        }
     }
     free(path);
     return r;

@@ -125,13 +125,35 @@ open_checked(const char *path, bool create, int *lock_fd, struct error *err)
     return r;
 }
 
+/* A new directory is no use before its own name is on the disk. */
+static int
+make_directory(const char *path, struct error *err)
+{
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST
+                   ? 0
+                   : error_system(err, errno == ENOSPC ? -ENOSPC : -EINVAL,
+                                  "making data directory %s", path);
+
+    char *parent = mem_printf("%s/..", path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = 0;
+    if (fd < 0 || fsync(fd) < 0)
+        r = error_system(err, -EIO, "%s: syncing", parent);
+    if (fd >= 0)
+        close(fd);
+    free(parent);
+    return r;
+}
+
 int
 directory_open(const char *path, bool create, char **resolved, int *lock_fd,
                struct error *err)
 {
-    if (create && mkdir(path, 0700) < 0 && errno != EEXIST)
-        return error_system(err, errno == ENOSPC ? -ENOSPC : -EINVAL,
-                            "making data directory %s", path);
+    int r = create ? make_directory(path, err) : 0;
+
+    if (r < 0)
+        return r;
 
     /* The directory itself may be named through symlinks: who may write to
      * its parents is the administrator's affair. */
@@ -139,7 +161,7 @@ directory_open(const char *path, bool create, char **resolved, int *lock_fd,
     if (real == NULL)
         return error_system(err, errno == ENOENT ? -ENOENT : -EINVAL,
                             "data directory %s", path);
-    int r = open_checked(real, create, lock_fd, err);
+    r = open_checked(real, create, lock_fd, err);
     if (r < 0)
         free(real);
     else

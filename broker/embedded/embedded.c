@@ -155,6 +155,31 @@ open_lanes(struct embedded *store, struct error *err)
     return r;
 }
 
+/* Queues that were taken out of the settings keep what they hold. */
+static int
+tell_forgotten(struct embedded *store, struct error *err)
+{
+    struct db *db = &store->writer.db;
+    sqlite3_stmt *stmt = db_start(db, SQL_QUEUE_LIST, NO_ARGS);
+    char name[65];
+    int r;
+
+    while ((r = db_step(db, stmt)) == 1) {
+        const unsigned id = (unsigned)sqlite3_column_int(stmt, 0);
+        const int64_t held = sqlite3_column_int64(stmt, 2);
+        if (held == 0 || embedded_lane_settings(store, id) != NULL)
+            continue;
+        db_text(stmt, 1, name, sizeof(name));
+        log_event(EVENT_NOTE,
+                  "queue=%s requests=%lld text=\"it is not in the "
+                  "configuration: they are kept, and wait until it is there "
+                  "again\"",
+                  name, (long long)held);
+    }
+    db_done(stmt);
+    return r < 0 ? error_set(err, r, "%s", db->err.text) : 0;
+}
+
 /* What was recovered goes into the file, synced, before anything is built upon
  * it. */
 static int
@@ -190,6 +215,8 @@ open_store(struct embedded *store, bool is_new, bool alone, struct error *err)
         r = open_alone(store, err);
     if (r == 0)
         r = open_lanes(store, err);
+    if (r == 0 && store->options.role == BROKER_INGRESS)
+        r = tell_forgotten(store, err);
     if (r == 0)
         r = reserve_open(store, err);
     if (r == 0)
@@ -217,6 +244,8 @@ open_locked(struct embedded *store, struct error *err)
     if (r < 0)
         return r;
     store->own = &store->shared->seats[store->seat];
+    atomic_store(&store->own->tid, gettid());
+    shared_hold(store->shared, store->seat);
     const bool alone = shared_is_alone(store->lock_fd, store->seat);
     if (!alone && atomic_load(&store->shared->broken))
         return error_set(err, -EIO,
@@ -273,6 +302,8 @@ embedded_open(const struct broker_options *options, struct broker **out,
     if (r == 0) {
         r = open_locked(store, err);
         directory_unlock(store->lock_fd);
+        if (store->shared != NULL)
+            shared_let_go(store->shared, store->seat);
     }
     if (r == -EUCLEAN)
         r = error_wrap(err, -EIO,

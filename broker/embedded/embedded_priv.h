@@ -88,7 +88,9 @@ struct writer {
     boot_ms retry_at;        /* for those */
     int wal_pages;           /* of the log, after the last commit */
     int wal_left;            /* of those when a checkpoint could not do all */
-    uint64_t holds;          /* of the write lock, by us */
+    bool endless;          /* the log is over its bound: nothing is accepted */
+    boot_ms checkpoint_at; /* then: the next try */
+    uint64_t holds;        /* of the write lock, by us */
     uint64_t batches;
     uint64_t activity; /* at the last upkeep; see there */
     bool vacuumed;     /* free pages were given back since a checkpoint */

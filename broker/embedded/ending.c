@@ -70,6 +70,7 @@ request_tell(struct txn *txn, struct lane *lane, int64_t seq,
         tried->seq = seq;
         tried->flags = request.flags;
         tried->submitted = request.submitted;
+        tried->size = sqlite3_column_int64(stmt, 8);
         tried->has_replays = request.has_replays;
         tried->replays = request.replays;
     }
@@ -165,6 +166,7 @@ request_end(struct txn *txn, struct lane *lane, const struct tried *tried,
     size_t kept = 0; /* of a dead letter's request */
     int r = 0;
 
+    txn->lazy = false; /* who sees the response may rely on it (P2) */
     lane->n.last_end++;
     if (dead) {
         r = request_size(txn, lane, tried->seq, &kept);

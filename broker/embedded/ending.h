@@ -45,6 +45,7 @@ struct tried {
     unsigned attempts; /* counted, the one that ends included */
     unsigned put_backs;
     wall_ms submitted, started;
+    int64_t size;        /* of origin and message */
     const char *release; /* of the attempt; "" for none */
     bool has_replays;
     struct ticket replays;

@@ -8,14 +8,49 @@
 #include "common/log.h"
 
 int
+lease_adopt(struct txn *txn, struct lane *lane,
+            const struct worker_session *session)
+{
+    int64_t one = 0;
+    int r;
+
+    if (strcmp(lane->release, session->release) == 0)
+        return 1;
+    if (!lane->is_open || lane->n.running > 0)
+        return 0;
+    r = db_number(txn->db, SQL_SESSION_OF_RELEASE,
+                  ARGS(ARG(lane->id), ARG_STRING(lane->release)), &one);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = db_run(txn->db, SQL_QUEUE_RELEASE,
+               ARGS(ARG(lane->id), ARG_STRING(session->release)));
+    if (r < 0)
+        return r;
+    txn->lazy = false;
+    lane->epoch++;
+    log_event(EVENT_NOTE,
+              "queue=%s epoch=%llu text=\"release %s becomes %s: no worker of "
+              "the old one is left\"",
+              lane->name, (unsigned long long)lane->epoch, lane->release,
+              session->release);
+    snprintf(lane->release, sizeof(lane->release), "%s", session->release);
+    return 1;
+}
+
+int
 lease_begin(struct txn *txn, struct worker_session *session)
 {
     struct embedded *store = txn->store;
     const unsigned queue = session->options.queue;
     const span_ms lease = store->settings->queues[queue].lease;
-    int r;
+    struct lane *lane;
+    int r = txn_lane(txn, store->lane_ids[queue], &lane);
 
-    session->lane = store->lane_ids[queue];
+    if (r == 0)
+        r = lease_adopt(txn, lane, session);
+    if (r < 0)
+        return r;
+    session->lane = lane->id;
     session->span = lease;
     session->lease = txn->boot + lease;
     session->renew_at = txn->boot + lease / 3;

@@ -30,4 +30,10 @@ int lease_end(struct txn *txn, unsigned lane, int64_t session,
  * 1: there may be more of them. */
 int lease_sweep(struct txn *txn, unsigned most);
 
+/* Gives the session's release to its queue when that is open and nothing of its
+ * old release is left: neither a session nor an attempt (P6). 1: the queue is
+ * of the session's release. 0: it is not, and others have to go first. */
+int lease_adopt(struct txn *txn, struct lane *lane,
+                const struct worker_session *session);
+
 #endif

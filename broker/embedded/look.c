@@ -256,6 +256,28 @@ look_oldest(struct db *db, const struct lane *lane, wall_ms *submitted)
     return r;
 }
 
+/* A worker of another release than its queue's waits: say for what. */
+static int
+look_idle(struct db *db, const struct lane *lane, char *trouble, size_t room)
+{
+    char name[128];
+    char release[65];
+    sqlite3_stmt *stmt = db_start(
+        db, SQL_SESSION_IDLE, ARGS(ARG(lane->id), ARG_STRING(lane->release)));
+    int r = db_step(db, stmt);
+
+    if (r == 1) {
+        db_text(stmt, 0, name, sizeof(name));
+        db_text(stmt, 1, release, sizeof(release));
+        snprintf(trouble, room,
+                 "worker %.50s is of release %.30s and waits for those of "
+                 "release %.30s to end",
+                 name, release, lane->release);
+    }
+    db_done(stmt);
+    return r;
+}
+
 int
 look_queue(struct embedded *store, unsigned queue, struct queue_stats *stats)
 {
@@ -286,7 +308,10 @@ look_queue(struct embedded *store, unsigned queue, struct queue_stats *stats)
         snprintf(stats->trouble, sizeof(stats->trouble), "%s", lane.n.trouble);
     rate_minute(&store->shared->rates[lane.id], now, &stats->done_minute,
                 &stats->failed_minute);
-    return 0;
+    r = stats->trouble[0] == '\0'
+            ? look_idle(db, &lane, stats->trouble, sizeof(stats->trouble))
+            : 0;
+    return r < 0 ? r : 0;
 }
 
 static int

@@ -130,21 +130,24 @@ check_modes(struct db *db, struct error *err)
 }
 
 static int
-check_version(int64_t application, int64_t version, struct error *err)
+check_version(struct db *db, int64_t application, int64_t version,
+              struct error *err)
 {
+    const char *path = sqlite3_db_filename(db->sqlite, "main");
+
     if (application != SCHEMA_APPLICATION)
         return error_set(err, -EINVAL,
-                         "cloakroom.db was not made by Cloakroom (application "
-                         "id %#llx); it was left alone: name another directory",
-                         (unsigned long long)application);
+                         "%s was not made by Cloakroom (application id %#llx); "
+                         "it was left alone: name another directory",
+                         path, (unsigned long long)application);
     if (version > SCHEMA_VERSION)
         return error_set(err, -EINVAL,
-                         "cloakroom.db has format %lld and this program knows "
-                         "formats up to %d; it was left alone: use the newer "
-                         "program again",
-                         (long long)version, SCHEMA_VERSION);
+                         "%s has format %lld and this program knows formats up "
+                         "to %d; it was left alone: use the newer program "
+                         "again",
+                         path, (long long)version, SCHEMA_VERSION);
     if (version < 1)
-        return error_set(err, -EINVAL, "cloakroom.db has no format version");
+        return error_set(err, -EINVAL, "%s has no format version", path);
     return 0;
 }
 
@@ -169,7 +172,7 @@ schema_open(struct db *db, bool create, struct error *err)
     }
     if (r < 0)
         return error_set(err, r, "%s", db->err.text);
-    r = check_version(application, version, err);
+    r = check_version(db, application, version, err);
     return r < 0 ? r : check_modes(db, err);
 }
 

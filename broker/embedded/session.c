@@ -42,8 +42,8 @@ after_open(struct embedded *store, struct call *call)
     session->options.on_lease(session->options.opaque, session->lease);
 }
 
-/* Requests would wait for ever without anybody being told why. */
-static int
+/* Requests would wait without anybody being told why. */
+static void
 check_release(struct embedded *store, const struct worker_session *session)
 {
     struct queue_stats stats;
@@ -53,10 +53,9 @@ check_release(struct embedded *store, const struct worker_session *session)
     if (r == 0 && strcmp(stats.release, session->release) != 0)
         log_event(EVENT_NOTE,
                   "queue=%s text=\"the queue is of release %s and this worker "
-                  "of release %s: it takes nothing\"",
+                  "of release %s: it takes nothing until those are gone\"",
                   store->settings->queues[session->options.queue].name,
                   stats.release, session->release);
-    return r;
 }
 
 int

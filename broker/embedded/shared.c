@@ -295,6 +295,23 @@ shared_close(struct shared *shared, unsigned seat)
     munmap(shared, sizeof(*shared));
 }
 
+/* ---- the write lock's holder --------------------------------------------- */
+
+void
+shared_hold(struct shared *shared, unsigned seat)
+{
+    atomic_fetch_add(&shared->holds, 1);
+    atomic_store(&shared->holder, (int32_t)seat);
+}
+
+void
+shared_let_go(struct shared *shared, unsigned seat)
+{
+    int32_t holder = (int32_t)seat;
+
+    atomic_compare_exchange_strong(&shared->holder, &holder, -1);
+}
+
 /* ---- the clock ---------------------------------------------------------- */
 
 wall_ms

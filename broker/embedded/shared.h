@@ -90,6 +90,12 @@ void shared_close(struct shared *shared, unsigned seat);
 struct shared *shared_peek(const char *directory);
 void shared_unpeek(struct shared *shared);
 
+/* Says who has the write lock: right after it was taken, and after it was let
+ * go, when somebody else may have it already; so who is stopped in between is
+ * told as its holder rather than nobody. */
+void shared_hold(struct shared *shared, unsigned seat);
+void shared_let_go(struct shared *shared, unsigned seat);
+
 /* Is this process the only one on the directory? */
 bool shared_is_alone(int lock_fd, unsigned seat);
 /* Does the process that took this seat at that turn live? */

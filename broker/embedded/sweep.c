@@ -6,7 +6,10 @@
 
 #define SWEEP_EVERY 1000 /* ms */
 #define PIECE       256  /* rows of a kind in one transaction */
-#define FRESH       2000 /* ms; what ended so lately stays, for its readers */
+#define PIECE_BYTES                                                            \
+    (8 << 20)      /* of them: to delete one is to read its pages              \
+                    */
+#define FRESH 2000 /* ms; what ended so lately stays, for its readers */
 
 /* ---- when --------------------------------------------------------------- */
 
@@ -82,10 +85,11 @@ expire(struct txn *txn, struct lane *lane, bool again)
     struct tried tried;
     char release[65];
     int64_t seq = 0;
+    int64_t bytes = 0;
     int n = 0;
-    int r;
+    int r = 0;
 
-    for (; n < PIECE; n++) {
+    for (; n < PIECE && bytes < PIECE_BYTES; n++) {
         r = find_oldest(txn, lane, again, &seq);
         if (r == 1)
             r = is_expired(txn, lane, seq);
@@ -99,11 +103,11 @@ expire(struct txn *txn, struct lane *lane, bool again)
             break;
         if (r < 0)
             break;
-        txn->lazy = false;
+        bytes += tried.size;
     }
     if (n > 0)
         log_event(EVENT_EXPIRED, "queue=%s count=%d", lane->name, n);
-    return r < 0 ? r : n == PIECE;
+    return r < 0 ? r : n == PIECE || bytes >= PIECE_BYTES;
 }
 
 /* ---- retention ---------------------------------------------------------- */
@@ -115,6 +119,7 @@ struct ended {
     struct ticket ticket;
 };
 
+/* 1: there may be more. */
 static int
 list_old(struct txn *txn, struct lane *lane, struct ended *ended, int *len)
 {
@@ -122,10 +127,11 @@ list_old(struct txn *txn, struct lane *lane, struct ended *ended, int *len)
     int64_t over = lane->n.retained - (int64_t)settings->retention_bytes;
     sqlite3_stmt *stmt = db_start_lane(txn->db, lane->id, LANE_RESPONSE_OLDEST,
                                        ARGS(ARG(PIECE)));
-    int r;
+    int64_t bytes = 0;
+    int r = 1;
 
     *len = 0;
-    while ((r = db_step(txn->db, stmt)) == 1) {
+    while (bytes < PIECE_BYTES && (r = db_step(txn->db, stmt)) == 1) {
         const span_ms age = txn->now - sqlite3_column_int64(stmt, 3);
         struct ended *one = &ended[*len];
         if (age <= settings->retention_age && (over <= 0 || age <= FRESH)) {
@@ -137,10 +143,11 @@ list_old(struct txn *txn, struct lane *lane, struct ended *ended, int *len)
         one->seq = sqlite3_column_int64(stmt, 2);
         one->bytes = sqlite3_column_int64(stmt, 4);
         over -= one->bytes;
+        bytes += one->bytes;
         (*len)++;
     }
     db_done(stmt);
-    return r;
+    return r < 0 ? r : *len == PIECE || bytes >= PIECE_BYTES;
 }
 
 static int
@@ -164,8 +171,9 @@ drop_old(struct txn *txn, struct lane *lane)
     struct ended ended[PIECE];
     int len = 0;
     int r = list_old(txn, lane, ended, &len);
+    const bool more = r == 1;
 
-    for (int i = 0; i < len && r == 0; i++) {
+    for (int i = 0; i < len && r >= 0; i++) {
         r = db_run_lane(txn->db, lane->id, LANE_RESPONSE_DROP,
                         ARGS(ARG(ended[i].end)));
         if (r == 0)
@@ -177,7 +185,7 @@ drop_old(struct txn *txn, struct lane *lane)
     }
     if (len > 0)
         log_event(EVENT_SWEPT, "queue=%s responses=%d", lane->name, len);
-    return r < 0 ? r : len == PIECE;
+    return r < 0 ? r : more;
 }
 
 static int

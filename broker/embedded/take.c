@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/embedded/lease.h"
 #include "broker/embedded/record.h"
 #include "broker/embedded/schema.h"
 #include "common/log.h"
@@ -13,6 +14,7 @@
     60000 /* ms; until somebody else may have taken it                         \
            */
 #define RETURNED_AT_ONCE 64
+#define PROMOTED_AT_ONCE 1024
 
 /* What is being taken. */
 struct taking {
@@ -134,7 +136,6 @@ refuse(struct taking *taking, const struct request *request, unsigned attempts,
     struct lane *lane = taking->lane;
 
     lane->n.queued--;
-    taking->txn->lazy = false;
     if (!is_damaged)
         return request_fail(taking->txn, lane, &tried, OUTCOME_EXPIRED, 504,
                             "waited in the queue for longer than its ttl",
@@ -170,7 +171,8 @@ promote(struct txn *txn, struct lane *lane)
 
     if (lane->n.delayed == 0)
         return 0;
-    r = db_run(txn->db, SQL_AGAIN_PROMOTE, ARGS(ARG(lane->id), ARG(txn->now)));
+    r = db_run(txn->db, SQL_AGAIN_PROMOTE,
+               ARGS(ARG(lane->id), ARG(txn->now), ARG(PROMOTED_AT_ONCE)));
     const int64_t due = r == 0 ? sqlite3_changes(txn->db->sqlite) : 0;
     lane->n.delayed -= due;
     lane->n.returned += due;
@@ -261,15 +263,16 @@ int
 attempt_take(struct txn *txn, struct worker_session *session, unsigned want,
              struct mail ***last, unsigned *taken)
 {
-    struct taking taking = {.txn = txn,
-                            .session = session,
-                            .last = last,
-                            .want = want};
+    struct taking taking = {
+        .txn = txn, .session = session, .last = last, .want = want};
     int r = txn_lane(txn, session->lane, &taking.lane);
     struct lane *lane = taking.lane;
 
     *taken = 0;
-    if (r < 0 || !lane->is_open || strcmp(lane->release, session->release) != 0)
+    if (r < 0 || !lane->is_open)
+        return r;
+    r = lease_adopt(txn, lane, session);
+    if (r <= 0)
         return r;
     r = promote(txn, lane);
     while (r == 0 && taking.taken < want && lane->n.returned > 0)

@@ -24,17 +24,16 @@ txn_lock(struct embedded *store)
     atomic_store(&store->writer.waiting_since, 0);
     if (r < 0)
         embedded_break(store, "the write lock cannot be taken");
-    atomic_fetch_add(&store->shared->holds, 1);
+    shared_hold(store->shared, store->seat);
     store->writer.holds++;
-    atomic_store(&store->shared->holder, (int32_t)store->seat);
     embedded_check_broken(store);
 }
 
 void
 txn_unlock(struct embedded *store)
 {
-    atomic_store(&store->shared->holder, -1);
     directory_unlock(store->lock_fd);
+    shared_let_go(store->shared, store->seat);
 }
 
 /* ---- queues ------------------------------------------------------------- */
@@ -74,8 +73,8 @@ txn_lane(struct txn *txn, unsigned id, struct lane **out)
     struct writer *writer = &txn->store->writer;
 
     if (id == 0 || id >= LANES)
-        return error_set(&txn->db->err, -EUCLEAN,
-                         "cloakroom.db names queue %u", id);
+        return error_set(&txn->db->err, -EUCLEAN, "cloakroom.db names queue %u",
+                         id);
     if (writer->lanes[id] == NULL) {
         writer->lanes[id] = mem_new(struct lane);
         writer->lanes[id]->settings = embedded_lane_settings(txn->store, id);

@@ -7,12 +7,14 @@
 #include "broker/embedded/reserve.h"
 #include "common/log.h"
 
-#define WAL_PAGES     1024 /* of the log; then it is written back */
-#define WAL_STEP      256  /* more of them, when a reader was in the way */
-#define WAL_QUIET     256  /* written back when there is nothing else to do */
-#define FREE_PAGES    1024 /* that the file may keep, and an eighth of it */
-#define VACUUM_PAGES  256  /* given back at a time */
-#define QUIET_BATCHES 8    /* fewer transactions between two upkeeps: quiet */
+#define WAL_PAGES     1024  /* of the log; then it is written back */
+#define WAL_PAGES_MAX 65536 /* one that cannot be emptied: a full disk */
+#define WAL_RETRY     500   /* ms */
+#define WAL_STEP      256   /* more of them, when a reader was in the way */
+#define WAL_QUIET     256   /* written back when there is nothing else to do */
+#define FREE_PAGES    1024  /* that the file may keep, and an eighth of it */
+#define VACUUM_PAGES  256   /* given back at a time */
+#define QUIET_BATCHES 8     /* fewer transactions between two upkeeps: quiet */
 
 int
 upkeep_checkpoint(struct embedded *store, bool whole)
@@ -76,15 +78,41 @@ vacuum(struct embedded *store)
     return r < 0 ? r : 1;
 }
 
+/* Is the log long, and is it worth trying to write it back? */
+static bool
+is_long(const struct writer *writer)
+{
+    if (writer->endless) /* it hardly grows any more: go by the clock */
+        return clock_boot() >= writer->checkpoint_at;
+    return writer->wal_pages >= WAL_PAGES &&
+           writer->wal_pages >= writer->wal_left + WAL_STEP;
+}
+
+static void
+empty_log(struct embedded *store)
+{
+    struct writer *writer = &store->writer;
+
+    upkeep_checkpoint(store, false);
+    const bool endless = writer->wal_pages > WAL_PAGES_MAX;
+    if (endless && !writer->endless)
+        log_event(EVENT_DISK_FULL,
+                  "directory=%s text=\"cloakroom.db-wal cannot be emptied and "
+                  "is full: end the program that reads cloakroom.db for so "
+                  "long\"",
+                  store->directory);
+    writer->endless = endless;
+    writer->checkpoint_at = clock_boot() + WAL_RETRY;
+}
+
 void
 upkeep(struct embedded *store, bool swept)
 {
     struct writer *writer = &store->writer;
     const bool quiet = swept && is_quiet(store);
 
-    if (writer->wal_pages >= WAL_PAGES &&
-        writer->wal_pages >= writer->wal_left + WAL_STEP)
-        upkeep_checkpoint(store, false);
+    if (is_long(writer))
+        empty_log(store);
     if (!swept)
         return;
     if (atomic_load(&store->shared->full)) {

@@ -137,7 +137,7 @@ try_batch(struct embedded *store, struct batch *batch)
     else
         r = txn_commit(&txn);
     if (r < 0)
-        batch_drop_taken(batch);
+        batch_undo(store, batch);
     return r;
 }
 

@@ -43,6 +43,29 @@ START_TEST(a_missing_directory_is_made_private_if_its_parent_is_there)
 }
 END_TEST
 
+START_TEST(every_file_is_its_owners_alone)
+{
+    static const char *const names[] = {
+        "cloakroom.db", "cloakroom.db-wal", "cloakroom.db-shm", "lock",
+        "shared",       "reserve",          "ticket.key"};
+    struct rig rig;
+    struct error err;
+    struct stat st;
+    char path[300];
+
+    umask(0);
+    rig_init(&rig);
+    ck_assert_int_eq(open_here(&rig, true, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", rig.directory, names[i]);
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_msg((st.st_mode & 0777) == 0600, "%s: %o", path, st.st_mode);
+    }
+    ck_assert_int_eq(umask(0), 0);
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(a_directory_without_a_store_needs_an_ingress)
 {
     struct rig rig;
@@ -182,6 +205,7 @@ END_TEST
 
 TESTS("broker", "directory",
       a_missing_directory_is_made_private_if_its_parent_is_there,
+      every_file_is_its_owners_alone,
       a_directory_without_a_store_needs_an_ingress,
       a_directory_that_others_may_write_to_is_refused,
       a_directory_of_another_user_is_refused, a_read_only_directory_is_refused,

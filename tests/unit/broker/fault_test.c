@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/embedded/db.h"
 #include "tests/conformance/rig.h"
 #include "tests/unit/test.h"
 
@@ -273,6 +274,91 @@ START_TEST(a_full_disk_refuses_and_mends_itself)
 }
 END_TEST
 
+/* ---- a log that cannot be emptied --------------------------------------- */
+
+START_TEST(an_endless_reader_stops_new_requests_until_it_is_gone)
+{
+    enum { SIZE = 1 << 20, ENOUGH = 300 };
+    struct rig rig;
+    struct db db;
+    struct error err;
+    struct ticket ticket;
+    char *text = malloc(SIZE);
+    int r = 0;
+
+    memset(text, 'x', SIZE);
+    text[SIZE - 1] = '\0';
+    rig_init(&rig);
+    rig_open(&rig);
+    ck_assert_int_eq(db_open(&db, rig.directory, DB_READER, false, &err), 0);
+    ck_assert_int_eq(db_run_text(&db, "BEGIN; SELECT count(*) FROM request_1"),
+                     0);
+    for (int i = 0; i < ENOUGH && r == 0; i++)
+        r = submit(rig.broker, (struct ask){.text = text}, &ticket);
+    ck_assert_int_eq(r, -ENOSPC);
+    db_close(&db);
+    /* Refused ones, too, must not keep it from seeing that. */
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+    while ((r = submit(rig.broker, (struct ask){.text = "a"}, &ticket)) != 0)
+        ck_assert(r == -ENOSPC && clock_mono() < until);
+    free(text);
+    rig_fini(&rig);
+}
+END_TEST
+
+/* ---- responses of Cloakroom's own --------------------------------------- */
+
+/* Takes one, and waits for its killer. */
+static void
+take_one(struct rig *rig, int fd)
+{
+    const struct told told = {0};
+    struct taker taker;
+
+    taker_open(&taker, open_or_exit(rig), 0, "1", 1);
+    taker_next(&taker);
+    tell(fd, &told);
+    for (;;)
+        pause();
+}
+
+/* Sees the end of what a dead worker ran; no sync succeeds any more. */
+static void
+see_lost(struct rig *rig, int fd)
+{
+    struct told told;
+    struct ticket ticket;
+    int out;
+
+    pid_t worker = start(take_one, rig, "none:1", &out);
+    struct broker *broker = open_or_exit(rig);
+    REQUIRE(submit(broker, (struct ask){.text = "a"}, &ticket) == 0, "submit");
+    REQUIRE(read(out, &told, sizeof(told)) == sizeof(told), "read");
+    setenv("CLOAKROOM_FAULT", "store.sync:1+", 1);
+    fault_init();
+    kill(worker, SIGKILL);
+    waitpid(worker, NULL, 0);
+    tell_end(broker, fd, &ticket);
+}
+
+START_TEST(a_failure_that_we_store_is_seen_only_when_it_is_synced)
+{
+    struct rig rig;
+    struct told told;
+    int fd, status = 0;
+
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    pid_t pid = start(see_lost, &rig, "none:1", &fd);
+    waitpid(pid, &status, 0);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 74);
+    ck_assert_int_eq(read(fd, &told, sizeof(told)), 0);
+    close(fd);
+    rig_fini(&rig);
+}
+END_TEST
+
 /* ---- the others --------------------------------------------------------- */
 
 static void
@@ -389,6 +475,8 @@ TESTS("broker", "fault", a_failed_sync_ends_the_process_and_loses_nothing,
       a_kill_before_a_commit_loses_nothing, a_kill_after_a_commit_loses_nothing,
       a_moment_without_space_loses_nothing,
       a_full_disk_refuses_and_mends_itself,
+      an_endless_reader_stops_new_requests_until_it_is_gone,
+      a_failure_that_we_store_is_seen_only_when_it_is_synced,
       a_failed_sync_stops_every_process_of_the_directory,
       a_holder_of_the_lock_that_is_stopped_is_killed,
       a_working_process_kills_a_stopped_holder)

@@ -87,6 +87,7 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
     char *before = read_file(&rig, &len);
     ck_assert_int_eq(open_again(&rig, &err), -EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "format 2"));
+    ck_assert_ptr_nonnull(strstr(err.text, rig.directory));
     ck_assert_ptr_nonnull(strstr(err.text, "left alone"));
     char *after = read_file(&rig, &len_after);
     ck_assert_uint_eq(len, len_after);

@@ -4,7 +4,8 @@
  * What happens to a request is in its target: one with "echo" is answered at
  * once with its own message as the body, "late" after 300 ms, "fields" with
  * fields that a test looks for; any other stays queued. "full" in a target is
- * refused with -ENOBUFS, "disk" with -ENOSPC.
+ * refused with -ENOBUFS, "disk" with -ENOSPC. One with "forgotten" is not found
+ * afterwards.
  *
  * Threads: calls from any; callbacks come on the one thread it has.
  */
@@ -188,6 +189,8 @@ fake_lookup(struct broker *broker, struct lookup *lookup)
 {
     struct fake_request *request = fake_find(broker, &lookup->ticket);
 
+    if (request != NULL && fake_has(buf_slice(&request->message), "forgotten"))
+        request = NULL;
     lookup->r = request == NULL ? -ENOENT : 0;
     if (request != NULL) {
         lookup->status = request->status;

@@ -207,11 +207,21 @@ START_TEST(chunks_that_are_none_are_refused)
 }
 END_TEST
 
-START_TEST(a_slow_body_gets_a_408_and_a_slow_header_is_cut_off)
+START_TEST(slow_requests_get_a_408_and_idle_connections_are_cut_off)
 {
     serve_with("  body_timeout: 1s\n  header_timeout: 1s\n");
     refused("POST /now HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\nabc", 408);
-    ck_assert_str_eq(ask("POST /now HTTP/1.1\r\nHost:"), "");
+    refused("POST /now HTTP/1.1\r\nHost:", 408);
+    ck_assert_str_eq(ask(""), "");
+    ck_assert_str_eq(ask("POST /no"), "");
+
+    const char *request = "GET /now HTTP/1.1\r\n" HOST "\r\n";
+    int fd = dial(serve_port);
+    send_bytes(fd, request, strlen(request));
+    const char *all = read_answers(fd, 2); /* the end comes instead */
+    ck_status(all, 202);
+    ck_assert_ptr_null(strstr(all + 1, "HTTP/1.1"));
+    close(fd);
     serve_end();
 }
 END_TEST
@@ -224,4 +234,4 @@ TESTS("ingress", "framing",
       other_protocols_and_methods_are_refused, limits_of_the_header_hold,
       a_body_over_the_limit_is_refused_however_it_comes,
       chunks_that_are_none_are_refused,
-      a_slow_body_gets_a_408_and_a_slow_header_is_cut_off)
+      slow_requests_get_a_408_and_idle_connections_are_cut_off)

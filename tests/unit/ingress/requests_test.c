@@ -70,6 +70,61 @@ START_TEST(an_accepted_request_gets_a_ticket_and_its_status)
 }
 END_TEST
 
+/* The ticket in each place of an answer that names it, and the time of it. */
+static void
+check_receipt(const char *answer, const char *preference, char path[128],
+              char time[25])
+{
+    char expected[600], link[160];
+
+    ck_status(answer, 202);
+    snprintf(path, 128, "%s", field_of(answer, "Location"));
+    ck_assert_str_eq(field_of(answer, "Content-Location"), path);
+    snprintf(link, sizeof(link), "<%s>; rel=\"monitor\"", path);
+    ck_assert_str_eq(field_of(answer, "Link"), link);
+    ck_assert_str_eq(field_of(answer, "Preference-Applied"), preference);
+    ck_assert_str_eq(field_of(answer, "Vary"),
+                     preference[0] == '\0' ? "" : "Prefer");
+    snprintf(time, 25, "%s", strstr(body_of(answer), "submitted") + 12);
+    snprintf(expected, sizeof(expected),
+             "{\"ticket\":\"%s\",\"state\":\"queued\",\"queue\":\"q\","
+             "\"attempts\":0,\"submitted\":\"%s\",\"response\":"
+             "\"%s/response\"}\n",
+             path + 11, time, path);
+    ck_assert_str_eq(body_of(answer), expected);
+}
+
+START_TEST(each_answer_on_one_connection_names_its_own_ticket)
+{
+    static const struct {
+        const char *fields, *applied;
+    } kinds[] = {{"", ""},
+                 {"", ""},
+                 {"Prefer: respond-async\r\n", "respond-async"},
+                 {"Prefer: respond-async\r\n", "respond-async"},
+                 {"Prefer: wait=0\r\n", "wait=0"},
+                 {"Idempotency-Key: a\r\n", ""},
+                 {"", ""}};
+    char request[200], path[128], last[128] = "", time[25];
+
+    serve();
+    int fd = dial(serve_port);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        usleep(2000); /* so that their times differ */
+        snprintf(request, sizeof(request),
+                 "POST /now HTTP/1.1\r\n" HOST "%s\r\n", kinds[i].fields);
+        send_bytes(fd, request, strlen(request));
+        const char *answer = read_answers(fd, 1);
+        check_receipt(answer, kinds[i].applied, path, time);
+        ck_assert_str_ne(path, last);
+        ck_assert_ptr_nonnull(strstr(ask_for("GET", path, "", ""), time));
+        strcpy(last, path);
+    }
+    close(fd);
+    serve_end();
+}
+END_TEST
+
 START_TEST(what_is_stored_is_what_was_sent_without_hop_by_hop_fields)
 {
     serve();
@@ -110,6 +165,9 @@ START_TEST(routes_choose_by_path_and_method)
     ck_status(ask_for("GET", "/nowx", "", ""), 404);
     ck_status(ask_for("GET", "/now/x", "", ""), 202);
     const char *answer = ask_for("DELETE", "/read", "", "");
+    ck_status(answer, 405);
+    ck_assert_str_eq(field_of(answer, "Allow"), "GET, HEAD");
+    answer = ask_for("POST", "/read", "", "Transfer-Encoding: chunked\r\n");
     ck_status(answer, 405);
     ck_assert_str_eq(field_of(answer, "Allow"), "GET, HEAD");
     ck_status(ask_for("GET", "/-/x", "", ""), 404);
@@ -324,6 +382,28 @@ START_TEST(a_key_joins_while_the_first_runs_and_after_it_is_done)
 }
 END_TEST
 
+/* Keys may be kept for longer than tickets. */
+START_TEST(a_key_whose_request_is_not_kept_any_more_says_so)
+{
+    static const char *const paths[] = {"/now/forgotten", "/wait/forgotten"};
+
+    serve();
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        char path[128];
+        const char *fields = "Idempotency-Key: k\r\nPrefer: respond-async\r\n";
+        const char *answer = ask_for("POST", paths[i], "", fields);
+        ck_status(answer, 202);
+        snprintf(path, sizeof(path), "%s", field_of(answer, "Location"));
+        answer = ask_for("POST", paths[i], "", "Idempotency-Key: k\r\n");
+        ck_status(answer, 410);
+        ck_assert_str_eq(field_of(answer, "Idempotency-Replayed"), "true");
+        ck_assert_ptr_nonnull(strstr(body_of(answer), "\"code\":\"expired\""));
+        ck_assert_ptr_nonnull(strstr(body_of(answer), path + 11));
+    }
+    serve_end();
+}
+END_TEST
+
 /* ---- probes
  * ------------------------------------------------------------------ */
 
@@ -342,6 +422,7 @@ START_TEST(the_admin_listener_tells_health)
 END_TEST
 
 TESTS("ingress", "requests", an_accepted_request_gets_a_ticket_and_its_status,
+      each_answer_on_one_connection_names_its_own_ticket,
       what_is_stored_is_what_was_sent_without_hop_by_hop_fields,
       a_chunked_body_is_stored_with_its_length,
       routes_choose_by_path_and_method,
@@ -353,4 +434,5 @@ TESTS("ingress", "requests", an_accepted_request_gets_a_ticket_and_its_status,
       a_response_with_too_many_fields_is_explained,
       a_key_joins_the_first_request,
       a_key_joins_while_the_first_runs_and_after_it_is_done,
+      a_key_whose_request_is_not_kept_any_more_says_so,
       the_admin_listener_tells_health)
