@@ -78,9 +78,10 @@ const struct command ingress_command = {
     .arguments = "[-c FILE] [--verbose]",
     .summary = "accept requests over HTTP and answer for their tickets",
     .details =
-        "Makes the data directory if it is missing. SIGTERM or SIGINT: accepts "
-        "nothing\nmore, gives waiting clients their ticket, finishes its "
-        "commits.\n\n"
+        "Makes the data directory if it is missing. SIGTERM, SIGINT or "
+        "SIGHUP:\n"
+        "accepts nothing more, gives waiting clients their ticket, finishes "
+        "its commits.\n\n"
         "Example: cloakroom ingress -c cloakroom.yaml\n",
     .flags = flags,
     .ends = ends,

@@ -1,8 +1,8 @@
 /* idempotency.h - Idempotency-Key: its value, its scope, its fingerprint.
  *
- * The same key in the same scope (principal, method, host and path of the
- * route) means the same request; the fingerprint (method, target, Content-Type,
- * body) tells whether it is.
+ * The same key in the same scope (principal, method, and the route: its
+ * path and the host that it names, not the request's) means the same request;
+ * the fingerprint (method, target, Content-Type, body) tells whether it is.
  *
  * Threads: any; pure. Source: draft-ietf-httpapi-idempotency-key-header-07,
  * RFC 9651 section 3.3.3.

@@ -224,7 +224,8 @@ read_key(struct client *client, struct refusal *refusal)
     client->key = calloc(1, sizeof(*client->key));
     if (client->key == NULL)
         return refuse(refusal, 503, "busy", "no memory; try again");
-    idempotency_scope(client->key->scope, SLICE(""), head->method, head->host,
+    idempotency_scope(client->key->scope, SLICE(""), head->method,
+                      slice_of(client->route->host),
                       slice_of(client->route->path), &key);
     return 0;
 }

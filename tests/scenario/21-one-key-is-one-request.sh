@@ -74,6 +74,15 @@ for port in $one $two; do
         matches "its answer" '^many-1 ' "$(cat "$body")"
     done
 done
+# Under another name of the host, and by the command: the same scope.
+http /count -d many-1 -H "$text" -H 'Idempotency-Key: many-1' -H 'Host: other.example'
+is "a repetition under another host's name" 200 "$status"
+is "its answer is the first one's" "many-1 $(awk '$1 == "many-1" {print $2}' "$marks/runs")" \
+    "$(cat "$body")"
+first=$(cat "$body")
+printf many-1 >"$dir/many-1"
+run submit -X POST -H "$text" --data "$dir/many-1" --key many-1 --wait /count
+is "the same by the command" "$first" "$(cat "$dir/out")"
 is "runs after repetitions" 1 "$(runs many-1)"
 
 # Another request under that key is refused; another scope is another key.

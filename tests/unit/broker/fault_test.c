@@ -274,6 +274,43 @@ START_TEST(a_full_disk_refuses_and_mends_itself)
 }
 END_TEST
 
+/* Takes one; the transaction that sees its cancellation finds no room. */
+static void
+be_cancelled(struct rig *rig, int fd)
+{
+    const struct told told = {0};
+    struct taker taker;
+
+    taker_open(&taker, open_or_exit(rig), 0, "1", 1);
+    taker_next(&taker);
+    setenv("CLOAKROOM_FAULT", "store.full:1", 1);
+    fault_init();
+    tell(fd, &told);
+    taker_wait_cancel(&taker);
+}
+
+START_TEST(a_cancellation_outlives_a_moment_without_space)
+{
+    struct rig rig;
+    struct told told;
+    struct ticket ticket;
+    int fd, status = 0;
+
+    rig_init(&rig);
+    rig_open(&rig);
+    ck_assert_int_eq(submit(rig.broker, (struct ask){.text = "a"}, &ticket), 0);
+    rig_close(&rig);
+    pid_t pid = start(be_cancelled, &rig, "none:1", &fd);
+    rig_open(&rig);
+    ck_assert_int_eq(read(fd, &told, sizeof(told)), sizeof(told));
+    ck_assert_int_eq(cancel(rig.broker, &ticket), -EAGAIN);
+    waitpid(pid, &status, 0);
+    ck_assert_int_eq(status, 0);
+    close(fd);
+    rig_fini(&rig);
+}
+END_TEST
+
 /* ---- a log that cannot be emptied --------------------------------------- */
 
 START_TEST(an_endless_reader_stops_new_requests_until_it_is_gone)
@@ -475,6 +512,7 @@ TESTS("broker", "fault", a_failed_sync_ends_the_process_and_loses_nothing,
       a_kill_before_a_commit_loses_nothing, a_kill_after_a_commit_loses_nothing,
       a_moment_without_space_loses_nothing,
       a_full_disk_refuses_and_mends_itself,
+      a_cancellation_outlives_a_moment_without_space,
       an_endless_reader_stops_new_requests_until_it_is_gone,
       a_failure_that_we_store_is_seen_only_when_it_is_synced,
       a_failed_sync_stops_every_process_of_the_directory,
