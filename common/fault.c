@@ -17,7 +17,7 @@ struct fault {
     bool onwards; /* and at all later ones */
 };
 
-bool fault_armed;
+atomic_bool fault_armed;
 static struct fault faults[FAULTS_MAX];
 static size_t faults_len;
 static pthread_mutex_t faults_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -46,6 +46,7 @@ fault_init(void)
 {
     struct slice part, rest = slice_of(getenv("CLOAKROOM_FAULT"));
 
+    LOCKED(&faults_lock);
     while (slice_cut(&rest, ',', &part))
         arm(part);
     fault_armed = faults_len > 0;

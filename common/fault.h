@@ -9,13 +9,19 @@
 #ifndef COMMON_FAULT_H
 #define COMMON_FAULT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
-extern bool fault_armed; /* set once, by fault_init */
+extern atomic_bool fault_armed; /* set by fault_init */
 
-void fault_init(void); /* reads the environment; main calls it first */
+/* Reads the environment; main calls it first. A test calls it again to arm
+ * something in the middle. */
+void fault_init(void);
 bool fault_hit(const char *name);
 
-#define FAULT(name) (__builtin_expect(fault_armed, 0) && fault_hit(name))
+#define FAULT(name)                                                            \
+    (__builtin_expect(                                                         \
+         atomic_load_explicit(&fault_armed, memory_order_relaxed), 0) &&       \
+     fault_hit(name))
 
 #endif

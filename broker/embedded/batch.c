@@ -284,6 +284,28 @@ hand_out(struct batch *batch)
 }
 
 static void
+tell_lease(struct worker_session *session)
+{
+    if (session->renewed == 0)
+        return;
+    session->lease = session->renewed;
+    session->renew_at = session->lease - session->span / 3 * 2;
+    session->renewed = 0;
+    session->options.on_lease(session->options.opaque, session->lease);
+}
+
+void
+batch_tell_leases(struct embedded *store)
+{
+    for (struct worker_session *session = store->writer.sessions;
+         session != NULL; session = session->next) {
+        if (session->renewed == shared_lease(store->shared, session->id, 0))
+            tell_lease(session);
+        session->renewed = 0;
+    }
+}
+
+static void
 update_session(struct worker_session *session)
 {
     const struct session_options *options = &session->options;
@@ -294,11 +316,7 @@ update_session(struct worker_session *session)
         atomic_fetch_add(&session->want, session->freed - session->taken);
     else
         atomic_fetch_sub(&session->want, session->taken - session->freed);
-    if (session->renewed != 0) {
-        session->lease = session->renewed;
-        session->renew_at = session->lease - session->span / 3 * 2;
-        options->on_lease(options->opaque, session->lease);
-    }
+    tell_lease(session);
     if (!session->holds && !session->lost) {
         session->lost = true;
         options->on_lost(options->opaque);

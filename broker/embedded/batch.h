@@ -61,6 +61,8 @@ int batch_fill(struct txn *txn, struct batch *batch);
  * next one look for cancelled attempts again. */
 void batch_undo(struct embedded *store, struct batch *batch);
 
+/* Tells of leases that were renewed though nothing could be stored. */
+void batch_tell_leases(struct embedded *store);
 /* Tells everyone; every list is empty afterwards. */
 void batch_call_back(struct embedded *store, struct batch *batch);
 void batch_answer_submissions(struct batch *batch);

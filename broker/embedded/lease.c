@@ -73,11 +73,15 @@ lease_hold(struct txn *txn, struct worker_session *session, boot_ms *renewed)
         db_number(txn->db, SQL_SESSION_LEASE, ARGS(ARG(session->id)), &until);
 
     *renewed = 0;
-    if (r <= 0 || until <= txn->boot)
-        return r < 0 ? r : 0;
+    if (r <= 0)
+        return r;
+    if (shared_lease(txn->store->shared, session->id, until) <= txn->boot)
+        return 0;
     if (txn->boot < session->renew_at)
         return 1;
     *renewed = txn->boot + session->span;
+    if (shared_renew(txn->store->shared, session->id, txn->boot, *renewed))
+        return 1;
     r = db_run(txn->db, SQL_SESSION_RENEW,
                ARGS(ARG(session->id), ARG(*renewed)));
     return r < 0 ? r : 1;
@@ -182,7 +186,8 @@ why_over(const struct txn *txn, sqlite3_stmt *stmt)
 
     if (!slice_is(db_slice(stmt, 8), clock_boot_id()))
         return "the machine was restarted while it ran";
-    if (sqlite3_column_int64(stmt, 9) <= txn->boot)
+    if (shared_lease(store->shared, sqlite3_column_int64(stmt, 0),
+                     sqlite3_column_int64(stmt, 9)) <= txn->boot)
         return "its worker was silent for longer than its lease";
     if (!shared_is_alive(store->shared, store->lock_fd, store->seat,
                          (unsigned)sqlite3_column_int(stmt, 6),

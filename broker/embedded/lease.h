@@ -3,6 +3,8 @@
  * I1: a session's row stands as long as its lease; who ends the one ends the
  * other, with all its running attempts, in one transaction. So attempts are in
  * `running` under live sessions only, and never under two (P4).
+ * The row has the lease of the hello; it is renewed in the shared file, which
+ * needs no room on the disk.
  * I2: a lapsed lease is final: nobody renews one whose time is over (P7).
  *
  * Threads: the writer, in a transaction.

@@ -328,7 +328,10 @@ look_worker(struct embedded *store, sqlite3_stmt *stmt,
     db_text(stmt, 3, worker->release, sizeof(worker->release));
     worker->concurrency = (unsigned)sqlite3_column_int(stmt, 4);
     worker->pid = sqlite3_column_int(stmt, 5);
-    worker->lease_left = sqlite3_column_int64(stmt, 9) - clock_boot();
+    worker->lease_left =
+        shared_lease(store->shared, sqlite3_column_int64(stmt, 0),
+                     sqlite3_column_int64(stmt, 9)) -
+        clock_boot();
     worker->since = sqlite3_column_int64(stmt, 10);
     int r = lane_load(db, (unsigned)sqlite3_column_int(stmt, 1), &lane);
     snprintf(worker->queue, sizeof(worker->queue), "%s", lane.name);

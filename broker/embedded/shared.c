@@ -312,6 +312,32 @@ shared_let_go(struct shared *shared, unsigned seat)
     atomic_compare_exchange_strong(&shared->holder, &holder, -1);
 }
 
+/* ---- leases -------------------------------------------------------------- */
+
+boot_ms
+shared_lease(const struct shared *shared, int64_t session, boot_ms of_row)
+{
+    const struct renewal *renewal = &shared->renewals[session % RENEWALS];
+
+    if (atomic_load(&renewal->session) != session)
+        return of_row;
+    const boot_ms until = atomic_load(&renewal->until);
+    return until > of_row ? until : of_row;
+}
+
+bool
+shared_renew(struct shared *shared, int64_t session, boot_ms now, boot_ms until)
+{
+    struct renewal *renewal = &shared->renewals[session % RENEWALS];
+
+    if (atomic_load(&renewal->session) != session &&
+        atomic_load(&renewal->until) > now)
+        return false;
+    atomic_store(&renewal->session, session);
+    atomic_store(&renewal->until, until);
+    return true;
+}
+
 /* ---- the clock ---------------------------------------------------------- */
 
 wall_ms

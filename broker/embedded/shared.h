@@ -29,6 +29,7 @@
 #define SHARED_VERSION 1
 #define SEATS          256
 #define RATE_SECONDS   64
+#define RENEWALS       4096
 
 struct bell {
     _Atomic uint32_t rung;    /* grows at each ring */
@@ -58,6 +59,13 @@ struct rate {
     _Atomic uint32_t failed[RATE_SECONDS];
 };
 
+/* A session's renewed lease, in its id's place; written under the write lock.
+ */
+struct renewal {
+    _Atomic int64_t session;
+    _Atomic int64_t until; /* boot_ms */
+};
+
 struct shared {
     char magic[8];
     uint32_t version;
@@ -77,6 +85,7 @@ struct shared {
     _Atomic int64_t ended[LANES]; /* last end of each queue */
     struct rate rates[LANES];
     struct seat seats[SEATS];
+    struct renewal renewals[RENEWALS];
 };
 
 /* Maps directory/shared; lock_fd is the file `lock`, whose write lock we hold.
@@ -101,6 +110,14 @@ bool shared_is_alone(int lock_fd, unsigned seat);
 /* Does the process that took this seat at that turn live? */
 bool shared_is_alive(struct shared *shared, int lock_fd, unsigned own,
                      unsigned seat, uint32_t turn);
+
+/* Until when a session has its lease, which its row says as of its hello. It is
+ * renewed here, so that a full disk costs nobody a lease; no session outlives
+ * this file. False: its place is a living session's of the same remainder. */
+boot_ms shared_lease(const struct shared *shared, int64_t session,
+                     boot_ms of_row);
+bool shared_renew(struct shared *shared, int64_t session, boot_ms now,
+                  boot_ms until);
 
 /* The store's wall clock: runs with CLOCK_BOOTTIME, is led by the wall clock in
  * small steps and ignores its jumps. */

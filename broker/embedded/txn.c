@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/embedded/directory.h"
@@ -15,6 +16,17 @@
 #include "common/mem.h"
 
 /* ---- the write lock ----------------------------------------------------- */
+
+/* What is stored in files without a name is gone with the last process: no
+ * more tickets may be shown for it (P1). */
+static void
+check_deleted(struct embedded *store)
+{
+    struct stat st;
+
+    if (fstat(store->lock_fd, &st) == 0 && st.st_nlink == 0)
+        embedded_break(store, "the data directory was deleted");
+}
 
 void
 txn_lock(struct embedded *store)
@@ -27,6 +39,7 @@ txn_lock(struct embedded *store)
     shared_hold(store->shared, store->seat);
     store->writer.holds++;
     embedded_check_broken(store);
+    check_deleted(store);
 }
 
 void

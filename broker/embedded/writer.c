@@ -155,6 +155,7 @@ postpone(struct embedded *store, struct batch *batch, int r, const char *why)
         cancellation_of(mail)->r = r;
     for (struct mail *mail = batch->calls; mail != NULL; mail = mail->next)
         call_of(mail)->r = error_set(&call_of(mail)->err, r, "%s", why);
+    batch_tell_leases(store);
     batch_answer_submissions(batch);
     batch_answer_cancellations(batch);
     batch_answer_calls(store, batch);

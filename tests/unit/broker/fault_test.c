@@ -274,6 +274,47 @@ START_TEST(a_full_disk_refuses_and_mends_itself)
 }
 END_TEST
 
+/* Takes one, and keeps its lease though nothing can be stored any more. */
+static void
+hold_when_full(struct rig *rig, int fd)
+{
+    const span_ms lease = rig->queues[0].lease;
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+    const struct told told = {0};
+    struct taker taker;
+
+    taker_open(&taker, open_or_exit(rig), 0, "1", 1);
+    taker_next(&taker);
+    setenv("CLOAKROOM_FAULT", "store.full:1+", 1);
+    fault_init();
+    const boot_ms first = taker_lease(&taker);
+    while (taker_lease(&taker) < first + 3 * lease) {
+        REQUIRE(taker_lease(&taker) != 0, "the lease was lost");
+        REQUIRE(clock_mono() < until, "the lease was not renewed");
+        wait_ms(5);
+    }
+    tell(fd, &told);
+}
+
+START_TEST(a_full_disk_costs_nobody_a_lease)
+{
+    struct rig rig;
+    struct ticket ticket;
+    int fd, status = 0;
+
+    rig_init(&rig);
+    rig.queues[0].lease = 300;
+    rig_open(&rig);
+    ck_assert_int_eq(submit(rig.broker, (struct ask){.text = "a"}, &ticket), 0);
+    rig_close(&rig);
+    pid_t pid = start(hold_when_full, &rig, "none:1", &fd);
+    waitpid(pid, &status, 0);
+    ck_assert_int_eq(status, 0);
+    close(fd);
+    rig_fini(&rig);
+}
+END_TEST
+
 /* Takes one; the transaction that sees its cancellation finds no room. */
 static void
 be_cancelled(struct rig *rig, int fd)
@@ -511,7 +552,7 @@ TESTS("broker", "fault", a_failed_sync_ends_the_process_and_loses_nothing,
       a_failed_write_ends_the_process_and_loses_nothing,
       a_kill_before_a_commit_loses_nothing, a_kill_after_a_commit_loses_nothing,
       a_moment_without_space_loses_nothing,
-      a_full_disk_refuses_and_mends_itself,
+      a_full_disk_refuses_and_mends_itself, a_full_disk_costs_nobody_a_lease,
       a_cancellation_outlives_a_moment_without_space,
       an_endless_reader_stops_new_requests_until_it_is_gone,
       a_failure_that_we_store_is_seen_only_when_it_is_synced,

@@ -161,7 +161,38 @@ START_TEST(a_rate_forgets_what_is_older_than_a_minute)
 }
 END_TEST
 
+START_TEST(a_lease_is_renewed_in_a_place_that_no_living_one_has)
+{
+    static struct shared shared;
+    const int64_t other = 7 + RENEWALS;
+
+    ck_assert_int_eq(shared_lease(&shared, 7, 100), 100);
+    ck_assert(shared_renew(&shared, 7, 50, 200));
+    ck_assert_int_eq(shared_lease(&shared, 7, 100), 200);
+    ck_assert(!shared_renew(&shared, other, 199, 300));
+    ck_assert_int_eq(shared_lease(&shared, other, 150), 150);
+    ck_assert(shared_renew(&shared, other, 200, 300));
+    ck_assert_int_eq(shared_lease(&shared, other, 150), 300);
+    ck_assert_int_eq(shared_lease(&shared, 7, 100), 100);
+}
+END_TEST
+
+START_TEST(the_lock_is_let_go_only_by_who_is_told_to_hold_it)
+{
+    static struct shared shared;
+
+    shared_hold(&shared, 3);
+    shared_hold(&shared, 4); /* 3 let go of it, and says so only now */
+    shared_let_go(&shared, 3);
+    ck_assert_int_eq(shared.holder, 4);
+    shared_let_go(&shared, 4);
+    ck_assert_int_eq(shared.holder, -1);
+}
+END_TEST
+
 TESTS("broker", "shared", no_ring_is_lost,
+      a_lease_is_renewed_in_a_place_that_no_living_one_has,
+      the_lock_is_let_go_only_by_who_is_told_to_hold_it,
       a_bell_that_nobody_rings_waits_for_its_limit,
       a_seat_lives_as_long_as_its_lock, who_comes_alone_begins_anew,
       the_clock_follows_small_steps_and_ignores_jumps,
