@@ -27,6 +27,7 @@ embedded_break(struct embedded *store, const char *what)
 {
     char quoted[700];
 
+    atomic_store(&store->breaking, true);
     if (store->shared != NULL) {
         atomic_store(&store->shared->broken, true);
         shared_ring_all(store->shared);
@@ -45,6 +46,8 @@ embedded_check_broken(struct embedded *store)
 {
     if (!atomic_load(&store->shared->broken))
         return;
+    while (atomic_load(&store->breaking))
+        pause(); /* a thread of ours found it, and is to say why first */
     log_event(EVENT_STORE_BROKEN,
               "directory=%s text=\"another process found it broken\"",
               store->directory);

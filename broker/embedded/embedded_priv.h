@@ -130,6 +130,7 @@ struct embedded {
     struct reader reader;
     struct watch watch;
     _Atomic bool closing;
+    _Atomic bool breaking; /* a thread of this process is ending it */
 };
 
 static inline struct embedded *

@@ -165,7 +165,7 @@ strays() {
     done || true
 }
 
-# descends PID ANCESTOR: not through anything started by `start`
+# descends PID ANCESTOR: not through anything started by `start`; or it is gone
 descends() {
     local pid=$1 started
     while [ "${pid:-1}" -gt 1 ]; do
@@ -174,6 +174,8 @@ descends() {
         done
         [ "$pid" != "$2" ] || return 0
         pid=$(awk '/^PPid:/ {print $2}' "/proc/$pid/status" 2>/dev/null)
+        # One on the way ended meanwhile: it itself, or it has a new parent.
+        [ -n "$pid" ] || { alive "$1" || return 0; pid=$1; }
     done
     return 1
 }
