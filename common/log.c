@@ -12,9 +12,8 @@
 
 #include "common/clock.h"
 
-#define LINE_MAX_BYTES                                                         \
-    4000 /* below PIPE_BUF: lines of processes do not mix                      \
-          */
+/* Below PIPE_BUF: lines of processes do not mix. */
+#define LINE_MAX_BYTES 4000
 
 static const struct {
     const char *word;

@@ -80,6 +80,17 @@ pragma_number(struct db *db, const char *text, int64_t *number)
     return r;
 }
 
+/* Commits where all went well (r is 0), else rolls back. Returns the result. */
+static int
+end_whole(struct db *db, int r)
+{
+    if (r == 0)
+        r = db_run(db, SQL_COMMIT, NO_ARGS);
+    if (r < 0 && !sqlite3_get_autocommit(db->sqlite))
+        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
 /* Runs text in one transaction. */
 static int
 run_whole(struct db *db, const char *text)
@@ -88,11 +99,7 @@ run_whole(struct db *db, const char *text)
 
     if (r == 0)
         r = db_run_text(db, text);
-    if (r == 0)
-        r = db_run(db, SQL_COMMIT, NO_ARGS);
-    if (r < 0 && !sqlite3_get_autocommit(db->sqlite))
-        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
-    return r;
+    return end_whole(db, r);
 }
 
 static int
@@ -200,10 +207,7 @@ schema_queue(struct db *db, const char *name, const char *release, unsigned *id,
         snprintf(text, sizeof(text), queue_tables, (unsigned)number);
         if (r == 0)
             r = db_run_text(db, text);
-        if (r == 0)
-            r = db_run(db, SQL_COMMIT, NO_ARGS);
-        if (r < 0 && !sqlite3_get_autocommit(db->sqlite))
-            sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+        r = end_whole(db, r);
     }
     if (r < 0)
         return error_set(err, r, "queue %s: %s", name, db->err.text);
