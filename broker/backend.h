@@ -23,6 +23,17 @@ struct backend {
     void (*session_stop)(struct session *, void (*)(void *));
     void (*session_close)(struct session *);
     void (*finish)(struct session *, struct attempt **);
+    int (*control)(struct broker *, unsigned, struct control *, struct error *);
+    int (*change)(struct broker *, const unsigned *, size_t,
+                  const struct change *, struct control *, struct error *);
+    int (*kill)(struct broker *, unsigned, uint64_t, struct error *);
+    int (*barrier)(struct broker *, unsigned, struct barrier *, struct error *);
+    int (*running)(struct broker *, unsigned, size_t, struct running **,
+                   size_t *, struct error *);
+    uint64_t (*control_seen)(struct broker *);
+    void (*control_wait)(struct broker *, uint64_t, span_ms);
+    int (*history)(struct broker *, int, size_t, struct history **, size_t *,
+                   struct error *);
     int (*queue_stats)(struct broker *, unsigned, struct queue_stats *,
                        struct error *);
     int (*workers)(struct broker *, struct worker_info **, size_t *,

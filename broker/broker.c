@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/backend.h"
+#include "common/own.h"
 
 int
 broker_open(const struct broker_options *options, struct broker **out,
@@ -98,6 +99,76 @@ void
 broker_finish(struct session *session, struct attempt **attempt)
 {
     session->backend->finish(session, attempt);
+}
+
+int
+broker_control(struct broker *broker, unsigned queue, struct control *control,
+               struct error *err)
+{
+    return broker->backend->control(broker, queue, control, err);
+}
+
+int
+broker_change(struct broker *broker, const unsigned *queues, size_t len,
+              const struct change *change, struct control *after,
+              struct error *err)
+{
+    return broker->backend->change(broker, queues, len, change, after, err);
+}
+
+int
+broker_kill(struct broker *broker, unsigned queue, uint64_t paused_epoch,
+            struct error *err)
+{
+    return broker->backend->kill(broker, queue, paused_epoch, err);
+}
+
+int
+broker_barrier(struct broker *broker, unsigned queue, struct barrier *out,
+               struct error *err)
+{
+    return broker->backend->barrier(broker, queue, out, err);
+}
+
+void
+barrier_fini(struct barrier *barrier)
+{
+    free(TAKE(barrier->members));
+    barrier->len = 0;
+}
+
+int
+broker_running(struct broker *broker, unsigned queue, size_t max,
+               struct running **out, size_t *len, struct error *err)
+{
+    return broker->backend->running(broker, queue, max, out, len, err);
+}
+
+uint64_t
+broker_control_seen(struct broker *broker)
+{
+    return broker->backend->control_seen(broker);
+}
+
+void
+broker_control_wait(struct broker *broker, uint64_t seen, span_ms limit)
+{
+    broker->backend->control_wait(broker, seen, limit);
+}
+
+int
+broker_history(struct broker *broker, int queue, size_t max,
+               struct history **out, size_t *len, struct error *err)
+{
+    return broker->backend->history(broker, queue, max, out, len, err);
+}
+
+void
+history_free(struct history *list, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        free(list[i].receipt);
+    free(list);
 }
 
 int

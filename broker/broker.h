@@ -29,6 +29,8 @@
 #include "common/settings.h"
 #include "common/slice.h"
 #include "common/ticket.h"
+#include "control/barrier.h"
+#include "control/control.h"
 #include "control/lifecycle.h"
 #include "control/outcome.h"
 
@@ -106,6 +108,7 @@ struct submission {
                   * nothing was stored */
     bool joined; /* the key had this request already: see ticket */
     wall_ms submitted;
+    wall_ms paused_since; /* 0: the queue is open */
 };
 void broker_submit(struct broker *broker, struct submission *submission);
 
@@ -126,6 +129,8 @@ struct ticket_status {
     unsigned attempts;                 /* counted so far */
     char release[65];                  /* of the last attempt; "" before one */
     wall_ms submitted, started, ended; /* 0: not so far */
+    wall_ms paused_since;              /* 0: its queue is not paused */
+    char paused_why[200];              /* the operator's words */
     int64_t position; /* requests ahead of it in the queue; -1: not queued */
     bool has_replays, has_replayed_by;
     struct ticket replays;     /* the dead letter that it repeats */
@@ -165,7 +170,8 @@ struct attempt {
     unsigned
         number; /* 1 for the first; counts every run, as CLOAKROOM_ATTEMPT */
     bool repeatable;
-    uint64_t id; /* the broker's */
+    uint64_t epoch; /* of the queue when it was taken */
+    uint64_t id;    /* the broker's */
     struct origin origin;
     struct slice message;
     void *opaque; /* the worker's */
@@ -181,11 +187,29 @@ void attempt_free(struct attempt *attempt);
 /* A worker's presence at a queue: hello to goodbye, or to its lease's end. */
 struct session;
 
+/* One request that is run while its queue is drained, to see what the session's
+ * release makes of it. It stays in its place meanwhile. */
+enum probe_end {
+    PROBE_CAREFUL, /* as DISCARD, for a request that may be repeated only */
+    PROBE_DISCARD, /* whatever it answers, the request is left as it was */
+    PROBE_KEEP,    /* an attempt like any other: its answer is the ticket's */
+};
+struct probe {
+    const struct ticket *ticket; /* NULL: the one that would be taken first */
+    enum probe_end end;
+};
+
 struct session_options {
     unsigned queue;
     const char *name; /* for people: "host:pid" */
     const char *release;
     unsigned concurrency;
+    /* Not NULL: the session takes that one request and no other. session_open
+     * records the probe, a control change, as of `name`; it is over, and its
+     * queue drained again, when the session is. Refusals of session_open:
+     * -ENOENT: no such request waits. -EPERM: it may not be repeated, and the
+     * probe is a CAREFUL one. -ENOTEMPTY, -EINPROGRESS: see control.h. */
+    const struct probe *probe;
     /* An attempt is ours; takes it. */
     void (*on_take)(void *opaque, struct attempt **attempt);
     /* The lease now holds to `until`; before that on_lost, or handlers die. */
@@ -196,7 +220,7 @@ struct session_options {
     /* The client cancelled this ticket: kill its handler, then finish it as
      * OUTCOME_CANCELLED. */
     void (*on_cancel)(void *opaque, const struct ticket *ticket,
-                      uint64_t attempt_id);
+                      uint64_t attempt_id, enum outcome why);
     void *opaque;
 };
 
@@ -215,11 +239,81 @@ void session_close(struct session *session);
 /* Ends an attempt; takes it (on return *attempt is NULL). */
 void broker_finish(struct session *session, struct attempt **attempt);
 
+/* ---- control ------------------------------------------------------------ */
+
+/* The control state of a queue. Blocks. */
+int broker_control(struct broker *broker, unsigned queue,
+                   struct control *control, struct error *err);
+
+/* Makes one change of several queues, of all or of none. after: their new
+ * states, in the order of queues; may be NULL. The errors are those of
+ * control_change, about the first queue that refuses, which err names; -EBUSY
+ * also: the upgrade's process lives and is not this one. Who acts for an
+ * upgrade owns it from then on, until its process ends. Blocks until it is
+ * durable. */
+int broker_change(struct broker *broker, const unsigned *queues, size_t len,
+                  const struct change *change, struct control *after,
+                  struct error *err);
+
+/* Asks all attempts that run in a paused queue to end as OUTCOME_KILLED.
+ * paused_epoch: of the pause that is meant. -ECANCELED: that one is over.
+ * Blocks. */
+int broker_kill(struct broker *broker, unsigned queue, uint64_t paused_epoch,
+                struct error *err);
+
+/* The barrier of the pause (or probe) that goes on. */
+struct barrier {
+    unsigned ended;      /* attempts since the pause that came to their end */
+    unsigned killed;     /* those that were ended for it, of which */
+    unsigned put_back;   /* so many went back to the queue */
+    unsigned waited_out; /* attempts lost with their worker */
+    span_ms bound;       /* for so long may one that cannot reach us run on */
+    struct member *members;
+    size_t len;
+};
+void barrier_fini(struct barrier *barrier);
+/* -ECANCELED: the queue is open. Blocks. */
+int broker_barrier(struct broker *broker, unsigned queue, struct barrier *out,
+                   struct error *err);
+
+struct running {
+    struct ticket ticket;
+    char worker[128];
+    char release[RELEASE_SIZE];
+    unsigned attempt;
+    wall_ms started;
+};
+/* A malloc'ed array of what runs in a queue, oldest first, at most max. Blocks.
+ */
+int broker_running(struct broker *broker, unsigned queue, size_t max,
+                   struct running **out, size_t *len, struct error *err);
+
+/* Waits until a control state, a barrier or, in paused queues, an attempt has
+ * changed since `seen` was read, or for the limit. Any thread. */
+uint64_t broker_control_seen(struct broker *broker);
+void broker_control_wait(struct broker *broker, uint64_t seen, span_ms limit);
+
+/* What was done to a queue, in order; nothing is ever taken out. */
+struct history {
+    char queue[65];
+    uint64_t epoch;
+    wall_ms at;
+    char change[16];            /* change_word, or "drained" */
+    char release[RELEASE_SIZE]; /* after it; of a probe: the probed one */
+    char by[BY_SIZE];
+    char why[WHY_SIZE];
+    char *receipt; /* of "drained": JSON, see receipt.h; else NULL */
+};
+/* A malloc'ed array of the newest `max` records, oldest first; of one queue, or
+ * of all of the settings (queue < 0). Blocks. */
+int broker_history(struct broker *broker, int queue, size_t max,
+                   struct history **out, size_t *len, struct error *err);
+void history_free(struct history *list, size_t len);
+
 /* ---- operators ---------------------------------------------------------- */
 
 struct queue_stats {
-    uint64_t epoch;
-    char release[65];
+    struct control control;
     uint64_t queued, delayed, running, dead; /* delayed: waiting for a retry */
     uint64_t accepted, done, failed;         /* since the store was made */
     uint64_t done_minute, failed_minute;     /* in the last 60 s */

@@ -126,8 +126,8 @@ queue_json(const char *name, const struct queue_stats *stats)
     json_t *queue = json_object();
 
     json_object_set_new(queue, "name", json_string(name));
-    set_count(queue, "epoch", stats->epoch);
-    json_object_set_new(queue, "release", json_string(stats->release));
+    set_count(queue, "epoch", stats->control.epoch);
+    json_object_set_new(queue, "release", json_string(stats->control.release));
     set_count(queue, "queued", stats->queued);
     set_count(queue, "delayed", stats->delayed);
     set_count(queue, "running", stats->running);

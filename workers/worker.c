@@ -45,6 +45,7 @@ struct news {
     boot_ms until;           /* LEASE */
     struct ticket ticket;    /* CANCEL */
     uint64_t attempt_id;     /* CANCEL */
+    enum outcome why;        /* CANCEL: CANCELLED or KILLED */
 };
 
 struct worker {
@@ -124,11 +125,13 @@ on_lost(void *opaque)
 }
 
 static void
-on_cancel(void *opaque, const struct ticket *ticket, uint64_t attempt_id)
+on_cancel(void *opaque, const struct ticket *ticket, uint64_t attempt_id,
+          enum outcome why)
 {
     post(opaque, &(struct news){.kind = NEWS_CANCEL,
                                 .ticket = *ticket,
-                                .attempt_id = attempt_id});
+                                .attempt_id = attempt_id,
+                                .why = why});
 }
 
 static void
@@ -337,7 +340,10 @@ act(struct worker *worker, struct news *news)
     case NEWS_CANCEL:
         if (worker->runs != NULL)
             runs_interrupt(worker->runs, &news->ticket, news->attempt_id,
-                           OUTCOME_CANCELLED, "the client cancelled it");
+                           news->why,
+                           news->why == OUTCOME_KILLED
+                               ? "an operator's pause ended it"
+                               : "the client cancelled it");
         break;
     case NEWS_DRAINED:
         drained(worker);

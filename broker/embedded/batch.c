@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "broker/embedded/control_row.h"
 #include "broker/embedded/lease.h"
 #include "broker/embedded/submit.h"
 #include "broker/embedded/sweep.h"
@@ -27,6 +28,7 @@ hold_sessions(struct txn *txn)
         session->holds = r == 1;
         if (r == 0) /* ends what it ran, if nobody has */
             r = lease_end(txn, session->lane, session->id, session->release,
+                          MEMBER_LAPSED,
                           "its worker was silent for longer than its lease",
                           UINT32_MAX);
     }
@@ -96,6 +98,27 @@ do_calls(struct txn *txn, struct batch *batch)
     return r;
 }
 
+/* Sessions that see a pause and run nothing say so. */
+static int
+do_acknowledge(struct txn *txn)
+{
+    int r = 0;
+
+    for (struct worker_session *session = txn->store->writer.sessions;
+         session != NULL && r == 0; session = session->next) {
+        struct lane *lane;
+        if (!session->holds || session->out > session->finished)
+            continue;
+        r = txn_lane(txn, session->lane, &lane);
+        if (r < 0 || lane->control.state != CONTROL_PAUSED ||
+            session->acknowledged == lane->control.paused_epoch)
+            continue;
+        session->acknowledged = lane->control.paused_epoch;
+        r = barrier_row_account(txn, lane, session->id, MEMBER_ACKNOWLEDGED);
+    }
+    return r;
+}
+
 static int
 next_retry(struct txn *txn, struct worker_session *session)
 {
@@ -111,6 +134,38 @@ next_retry(struct txn *txn, struct worker_session *session)
     return r < 0 ? r : 0;
 }
 
+/* Of the slots that are free those that a ramp lets it use now; when that grows
+ * it is to look again. */
+static int
+ramp(struct txn *txn, struct worker_session *session, unsigned *want)
+{
+    const unsigned out = session->out - session->finished;
+    struct lane *lane;
+    span_ms grows;
+    int r = txn_lane(txn, session->lane, &lane);
+
+    if (r < 0)
+        return r;
+    const unsigned slots = control_slots(
+        &lane->control, session->options.concurrency, txn->now, &grows);
+    const unsigned room = slots > out ? slots - out : 0;
+    if (room < *want)
+        *want = room;
+    if (grows > 0 && txn->boot + grows < session->look_at)
+        session->look_at = txn->boot + grows;
+    return 0;
+}
+
+static void
+hand_probe(struct worker_session *session, struct batch *batch)
+{
+    if (session->probed == NULL)
+        return;
+    *batch->taken_last = &TAKE(session->probed)->attempt.mail;
+    batch->taken_last = &(*batch->taken_last)->next;
+    session->taken = 1;
+}
+
 static int
 do_takes(struct txn *txn, struct batch *batch)
 {
@@ -119,13 +174,19 @@ do_takes(struct txn *txn, struct batch *batch)
 
     for (struct worker_session *session = txn->store->writer.sessions;
          session != NULL && r == 0; session = session->next) {
-        const unsigned want = atomic_load(&session->want) + session->freed;
+        unsigned want = atomic_load(&session->want) + session->freed;
         if (!session->holds || want == 0 || atomic_load(&session->stopping))
             continue;
-        r = attempt_take(txn, session, want, &batch->taken_last,
-                         &session->taken);
         session->try_take = false;
         session->look_at = txn->boot + IDLE_LOOK;
+        if (session->options.probe != NULL) {
+            hand_probe(session, batch);
+            continue;
+        }
+        r = ramp(txn, session, &want);
+        if (r == 0 && want > 0)
+            r = attempt_take(txn, session, want, &batch->taken_last,
+                             &session->taken);
         if (r < 0 || session->taken == want)
             continue;
         /* Under the write lock: who stores work later sees the wish. */
@@ -135,23 +196,27 @@ do_takes(struct txn *txn, struct batch *batch)
     return r;
 }
 
-/* Running attempts of ours that clients wish to end. */
+/* Running attempts of ours that clients or operators wish to end. */
 static int
-find_cancelled(struct txn *txn, struct worker_session *session,
-               struct batch *batch)
+find_interrupted(struct txn *txn, struct worker_session *session,
+                 struct batch *batch)
 {
     int64_t places[CANCELS_AT_ONCE];
-    const unsigned first = batch->cancelled_len;
+    const unsigned first = batch->interrupted_len;
     unsigned len = first;
     int r;
 
     sqlite3_stmt *stmt =
-        db_start(txn->db, SQL_RUNNING_CANCELLED,
+        db_start(txn->db, SQL_RUNNING_INTERRUPTED,
                  ARGS(ARG(session->id), ARG(CANCELS_AT_ONCE - first)));
     while ((r = db_step(txn->db, stmt)) == 1) {
         places[len] = sqlite3_column_int64(stmt, 0);
-        batch->cancelled[len].attempt = (uint64_t)sqlite3_column_int64(stmt, 1);
-        batch->cancelled[len].session = session;
+        batch->interrupted[len].attempt =
+            (uint64_t)sqlite3_column_int64(stmt, 1);
+        batch->interrupted[len].session = session;
+        batch->interrupted[len].why = sqlite3_column_int(stmt, 2) != 0
+                                          ? OUTCOME_CANCELLED
+                                          : OUTCOME_KILLED;
         len++;
     }
     db_done(stmt);
@@ -161,16 +226,16 @@ find_cancelled(struct txn *txn, struct worker_session *session,
         r = txn_lane(txn, session->lane, &lane);
         if (r == 0)
             r = request_tell(txn, lane, PLACE_SEQ(places[i]), &tried);
-        batch->cancelled[i].ticket = tried.ticket;
+        batch->interrupted[i].ticket = tried.ticket;
         if (r >= 0)
             r = db_run(txn->db, SQL_RUNNING_TOLD, ARGS(ARG(places[i])));
     }
-    batch->cancelled_len = len;
+    batch->interrupted_len = len;
     return r < 0 ? r : 0;
 }
 
 static int
-do_cancelled(struct txn *txn, struct batch *batch)
+do_interrupted(struct txn *txn, struct batch *batch)
 {
     int r = 0;
 
@@ -179,9 +244,9 @@ do_cancelled(struct txn *txn, struct batch *batch)
     for (struct worker_session *session = txn->store->writer.sessions;
          session != NULL && r == 0; session = session->next) {
         if (session->holds)
-            r = find_cancelled(txn, session, batch);
+            r = find_interrupted(txn, session, batch);
     }
-    if (r < 0 || batch->cancelled_len == CANCELS_AT_ONCE)
+    if (r < 0 || batch->interrupted_len == CANCELS_AT_ONCE)
         atomic_store(&txn->store->own->cancels, true);
     return r;
 }
@@ -202,9 +267,11 @@ batch_fill(struct txn *txn, struct batch *batch)
     if (r == 0)
         r = do_calls(txn, batch);
     if (r == 0)
+        r = do_acknowledge(txn);
+    if (r == 0)
         r = do_takes(txn, batch);
     if (r == 0)
-        r = do_cancelled(txn, batch);
+        r = do_interrupted(txn, batch);
     if (r == 0 && batch->sweep) {
         r = sweep_piece(txn);
         batch->sweep_more = r == 1;
@@ -337,11 +404,11 @@ batch_call_back(struct embedded *store, struct batch *batch)
          session != NULL; session = session->next)
         update_session(session);
     hand_out(batch);
-    for (unsigned i = 0; i < batch->cancelled_len; i++) {
-        const struct cancelled *cancelled = &batch->cancelled[i];
-        const struct session_options *options = &cancelled->session->options;
-        options->on_cancel(options->opaque, &cancelled->ticket,
-                           cancelled->attempt);
+    for (unsigned i = 0; i < batch->interrupted_len; i++) {
+        const struct interrupted *interrupted = &batch->interrupted[i];
+        const struct session_options *options = &interrupted->session->options;
+        options->on_cancel(options->opaque, &interrupted->ticket,
+                           interrupted->attempt, interrupted->why);
     }
     free_finished(store, batch);
     batch_answer_cancellations(batch);
@@ -357,9 +424,16 @@ batch_undo(struct embedded *store, struct batch *batch)
     while (mail != NULL) {
         struct held_attempt *held = held_of(mail);
         mail = mail->next;
-        attempt_free(&held->attempt);
+        held->attempt.mail.next = NULL;
+        if (held->probe != HELD_TAKEN) /* taken in an earlier transaction */
+            held->session->probed = held;
+        else
+            attempt_free(&held->attempt);
     }
-    if (batch->cancelled_len > 0)
+    for (struct worker_session *session = store->writer.sessions;
+         session != NULL; session = session->next)
+        session->acknowledged = 0;
+    if (batch->interrupted_len > 0)
         atomic_store(&store->own->cancels, true);
-    batch->cancelled_len = 0;
+    batch->interrupted_len = 0;
 }

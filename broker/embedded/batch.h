@@ -23,12 +23,13 @@ struct batch {
     struct mail **taken_last;
     bool sweep;
     bool sweep_more;
-    struct cancelled {
+    struct interrupted {
         struct worker_session *session;
         struct ticket ticket;
         uint64_t attempt;
-    } cancelled[CANCELS_AT_ONCE];
-    unsigned cancelled_len;
+        enum outcome why; /* CANCELLED or KILLED */
+    } interrupted[CANCELS_AT_ONCE];
+    unsigned interrupted_len;
 };
 
 static inline struct submission *

@@ -51,10 +51,12 @@ struct worker_session {
     span_ms span;  /* of a lease */
     boot_ms lease; /* until when */
     boot_ms renew_at;
-    boot_ms retry_at; /* the next delayed request is due; 0: none */
-    boot_ms look_at;  /* look for work even if nobody rang */
-    unsigned out;     /* attempts handed out and not finished */
-    bool lost;        /* the lease is over; said */
+    boot_ms retry_at;            /* the next delayed request is due; 0: none */
+    boot_ms look_at;             /* look for work even if nobody rang */
+    unsigned out;                /* attempts handed out and not finished */
+    bool lost;                   /* the lease is over; said */
+    uint64_t acknowledged;       /* the pause, by its first epoch */
+    struct held_attempt *probed; /* of a probe: not handed out so far */
     /* of the transaction that goes on */
     bool holds;               /* the lease is still ours */
     boot_ms renewed;          /* the new lease; 0: not renewed */
@@ -63,10 +65,17 @@ struct worker_session {
     struct worker_session *next;
 };
 
+enum held_kind {
+    HELD_TAKEN,
+    HELD_PROBE,      /* its request stands in its place still, */
+    HELD_PROBE_KEEP, /* and goes with this attempt's end */
+};
+
 /* An attempt with what the broker remembers of it. */
 struct held_attempt {
     struct attempt attempt; /* first: attempt_free frees the whole */
     struct worker_session *session;
+    enum held_kind probe;
     int64_t seq;
     unsigned flags; /* REQUEST_... */
     unsigned put_backs;
@@ -92,9 +101,10 @@ struct writer {
     boot_ms checkpoint_at; /* then: the next try */
     uint64_t holds;        /* of the write lock, by us */
     uint64_t batches;
-    uint64_t activity; /* at the last upkeep; see there */
-    bool vacuumed;     /* free pages were given back since a checkpoint */
-    bool sweep_more;   /* the last sweep left work */
+    uint64_t activity;     /* at the last upkeep; see there */
+    bool vacuumed;         /* free pages were given back since a checkpoint */
+    bool sweep_more;       /* the last sweep left work */
+    uint32_t control_seen; /* of the bell: at the last look at our sessions */
     _Atomic int64_t waiting_since; /* mono_ms, for the write lock; 0: not */
     _Atomic bool stop;
 };
@@ -164,6 +174,21 @@ void worker_session_want(struct session *session, unsigned slots);
 void worker_session_stop(struct session *session, void (*on_drained)(void *));
 void worker_session_close(struct session *session);
 void worker_session_finish(struct session *session, struct attempt **attempt);
+int operator_control(struct broker *broker, unsigned queue,
+                     struct control *control, struct error *err);
+int operator_change(struct broker *broker, const unsigned *queues, size_t len,
+                    const struct change *change, struct control *after,
+                    struct error *err);
+int operator_kill(struct broker *broker, unsigned queue, uint64_t paused_epoch,
+                  struct error *err);
+int operator_barrier(struct broker *broker, unsigned queue, struct barrier *out,
+                     struct error *err);
+int operator_running(struct broker *broker, unsigned queue, size_t max,
+                     struct running **out, size_t *len, struct error *err);
+int operator_history(struct broker *broker, int queue, size_t max,
+                     struct history **out, size_t *len, struct error *err);
+uint64_t operator_control_seen(struct broker *broker);
+void operator_control_wait(struct broker *broker, uint64_t seen, span_ms limit);
 int operator_queue_stats(struct broker *broker, unsigned queue,
                          struct queue_stats *stats, struct error *err);
 int operator_workers(struct broker *broker, struct worker_info **out,

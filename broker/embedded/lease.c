@@ -5,37 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/embedded/control_row.h"
+#include "broker/embedded/probe.h"
 #include "common/log.h"
-
-int
-lease_adopt(struct txn *txn, struct lane *lane,
-            const struct worker_session *session)
-{
-    int64_t one = 0;
-    int r;
-
-    if (strcmp(lane->release, session->release) == 0)
-        return 1;
-    if (!lane->is_open || lane->n.running > 0)
-        return 0;
-    r = db_number(txn->db, SQL_SESSION_OF_RELEASE,
-                  ARGS(ARG(lane->id), ARG_STRING(lane->release)), &one);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = db_run(txn->db, SQL_QUEUE_RELEASE,
-               ARGS(ARG(lane->id), ARG_STRING(session->release)));
-    if (r < 0)
-        return r;
-    txn->lazy = false;
-    lane->epoch++;
-    log_event(EVENT_NOTE,
-              "queue=%s epoch=%llu text=\"release %s becomes %s: no worker of "
-              "the old one is left\"",
-              lane->name, (unsigned long long)lane->epoch, lane->release,
-              session->release);
-    snprintf(lane->release, sizeof(lane->release), "%s", session->release);
-    return 1;
-}
 
 int
 lease_begin(struct txn *txn, struct worker_session *session)
@@ -46,8 +18,6 @@ lease_begin(struct txn *txn, struct worker_session *session)
     struct lane *lane;
     int r = txn_lane(txn, store->lane_ids[queue], &lane);
 
-    if (r == 0)
-        r = lease_adopt(txn, lane, session);
     if (r < 0)
         return r;
     session->lane = lane->id;
@@ -62,6 +32,7 @@ lease_begin(struct txn *txn, struct worker_session *session)
                     ARG_STRING(clock_boot_id()), ARG(session->lease),
                     ARG(txn->now)));
     session->id = sqlite3_last_insert_rowid(txn->db->sqlite);
+    lane->moved = true; /* some wait for workers of a release */
     return r;
 }
 
@@ -96,6 +67,7 @@ struct lost {
     unsigned put_backs;
     wall_ms started;
     bool is_cancelled;
+    enum held_kind probe;
 };
 
 #define LOST_AT_ONCE 64
@@ -117,6 +89,7 @@ list_running(struct txn *txn, int64_t session, struct lost *lost, unsigned max,
             .put_backs = (unsigned)sqlite3_column_int(stmt, 3),
             .started = sqlite3_column_int64(stmt, 4),
             .is_cancelled = sqlite3_column_int(stmt, 5) != 0,
+            .probe = (enum held_kind)sqlite3_column_int(stmt, 6),
         };
     }
     db_done(stmt);
@@ -142,13 +115,19 @@ lose(struct txn *txn, struct lane *lane, int64_t session, const char *release,
     tried.started = lost->started;
     tried.release = release;
     lane->n.running--;
-    return attempt_end(txn, lane, &tried, OUTCOME_LOST, reason,
-                       (struct slice){"", 0}, lost->is_cancelled);
+    if (lost->probe != HELD_TAKEN)
+        return probe_end(txn, lane, &tried, lost->probe == HELD_PROBE_KEEP,
+                         OUTCOME_LOST, reason, SLICE(""), lost->is_cancelled);
+    r = barrier_row_count(txn, lane, BARRIER_WAITED_OUT);
+    return r < 0 ? r
+                 : attempt_end(txn, lane, &tried, OUTCOME_LOST, reason,
+                               SLICE(""), lost->is_cancelled);
 }
 
 int
 lease_end(struct txn *txn, unsigned lane_id, int64_t session,
-          const char *release, const char *reason, unsigned most)
+          const char *release, enum member_state state, const char *reason,
+          unsigned most)
 {
     struct lost lost[LOST_AT_ONCE];
     struct lane *lane;
@@ -162,6 +141,9 @@ lease_end(struct txn *txn, unsigned lane_id, int64_t session,
             r = lose(txn, lane, session, release, reason, &lost[i]);
         if (r == 0 && len < max) {
             r = db_run(txn->db, SQL_SESSION_DROP, ARGS(ARG(session)));
+            if (r == 0)
+                r = barrier_row_account(txn, lane, session, state);
+            lane->moved = true;
             return r < 0 ? r : 1;
         }
         most -= len;
@@ -177,18 +159,22 @@ struct found {
     char name[128];
     char release[65];
     const char *why; /* its lease is over; NULL: it is not */
+    enum member_state state;
 };
 
 static const char *
-why_over(const struct txn *txn, sqlite3_stmt *stmt)
+why_over(const struct txn *txn, sqlite3_stmt *stmt, enum member_state *state)
 {
     struct embedded *store = txn->store;
 
+    *state = MEMBER_DIED;
     if (!slice_is(db_slice(stmt, 8), clock_boot_id()))
         return "the machine was restarted while it ran";
     if (shared_lease(store->shared, sqlite3_column_int64(stmt, 0),
-                     sqlite3_column_int64(stmt, 9)) <= txn->boot)
+                     sqlite3_column_int64(stmt, 9)) <= txn->boot) {
+        *state = MEMBER_LAPSED;
         return "its worker was silent for longer than its lease";
+    }
     if (!shared_is_alive(store->shared, store->lock_fd, store->seat,
                          (unsigned)sqlite3_column_int(stmt, 6),
                          (uint32_t)sqlite3_column_int64(stmt, 7)))
@@ -206,7 +192,7 @@ find_over(struct txn *txn, struct found *found)
     while ((r = db_step(txn->db, stmt)) == 1) {
         found->id = sqlite3_column_int64(stmt, 0);
         found->lane = (unsigned)sqlite3_column_int(stmt, 1);
-        found->why = why_over(txn, stmt);
+        found->why = why_over(txn, stmt, &found->state);
         if (found->why == NULL ||
             embedded_lane_settings(txn->store, found->lane) == NULL)
             continue;
@@ -231,11 +217,22 @@ lease_sweep(struct txn *txn, unsigned most)
     r = txn_lane(txn, found.lane, &lane);
     if (r < 0)
         return r;
-    r = lease_end(txn, found.lane, found.id, found.release, found.why, most);
+    r = lease_end(txn, found.lane, found.id, found.release, found.state,
+                  found.why, most);
     if (r == 1)
         log_event(EVENT_LEASE_LOST, "queue=%s session=%lld worker=%s text=%s",
                   lane->name, (long long)found.id,
                   log_quote(slice_of(found.name), quoted, 140),
                   log_quote(slice_of(found.why), quoted + 140, 160));
     return r < 0 ? r : 1;
+}
+
+int
+lease_sweep_all(struct txn *txn)
+{
+    int r;
+
+    while ((r = lease_sweep(txn, UINT32_MAX)) == 1)
+        continue;
+    return r;
 }

@@ -23,19 +23,18 @@ int lease_begin(struct txn *txn, struct worker_session *session);
 int lease_hold(struct txn *txn, struct worker_session *session,
                boot_ms *renewed);
 
-/* Ends a session; what it runs is lost, for the reason. 1: it is gone. 0: some
- * of it is left: at most `most` attempts are ended at a time. */
+/* Ends a session; what it runs is lost, for the reason; once it is gone it is
+ * accounted for as `state`. 1: it is gone. 0: some of it is left: at most
+ * `most` attempts are ended at a time. */
 int lease_end(struct txn *txn, unsigned lane, int64_t session,
-              const char *release, const char *reason, unsigned most);
+              const char *release, enum member_state state, const char *reason,
+              unsigned most);
 
 /* Ends the sessions whose lease or process is over, at most `most` attempts.
  * 1: there may be more of them. */
 int lease_sweep(struct txn *txn, unsigned most);
 
-/* Gives the session's release to its queue when that is open and nothing of its
- * old release is left: neither a session nor an attempt (P6). 1: the queue is
- * of the session's release. 0: it is not, and others have to go first. */
-int lease_adopt(struct txn *txn, struct lane *lane,
-                const struct worker_session *session);
+/* The same until there are none. 0 or negative. */
+int lease_sweep_all(struct txn *txn);
 
 #endif

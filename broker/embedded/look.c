@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/embedded/control_row.h"
 #include "broker/embedded/record.h"
 #include "broker/embedded/schema.h"
 #include "common/log.h"
@@ -111,23 +112,30 @@ look_ended(struct embedded *store, struct lookup *lookup, unsigned lane,
 /* 1: it runs. */
 static int
 look_running(struct embedded *store, struct ticket_status *status,
-             int64_t place, const char *release)
+             int64_t place)
 {
     struct db *db = &store->reader.db;
     sqlite3_stmt *stmt = db_start(db, SQL_RUNNING_FIND, ARGS(ARG(place)));
+    int64_t session = 0;
     int r = db_step(db, stmt);
 
     if (r == 1) {
+        session = sqlite3_column_int64(stmt, 0);
         status->state = TICKET_RUNNING;
         status->attempts = (unsigned)sqlite3_column_int(stmt, 2);
         status->started = sqlite3_column_int64(stmt, 4);
         if (sqlite3_column_int(stmt, 5) != 0)
             snprintf(status->reason, sizeof(status->reason), "being cancelled");
-        /* Attempts that run are of the queue's release (P6). */
-        snprintf(status->release, sizeof(status->release), "%s", release);
     }
     db_done(stmt);
-    return r;
+    if (r != 1)
+        return r;
+    stmt = db_start(db, SQL_SESSION_RELEASE, ARGS(ARG(session)));
+    r = db_step(db, stmt);
+    if (r == 1)
+        db_text(stmt, 0, status->release, sizeof(status->release));
+    db_done(stmt);
+    return r < 0 ? r : 1;
 }
 
 /* How many stand before it; counts up to 10,000 returned ones, so that a look
@@ -169,9 +177,26 @@ look_again(struct embedded *store, struct ticket_status *status, int64_t place)
     return r;
 }
 
+/* Why it waits, if its queue is paused. */
+static int
+look_pause(struct embedded *store, struct ticket_status *status,
+           struct lane *lane)
+{
+    if (lane->control.state == CONTROL_OPEN)
+        return 0;
+    int r = control_row_read(store, &store->reader.db, lane);
+    if (r < 0)
+        return r;
+    snprintf(status->reason, sizeof(status->reason), "paused");
+    status->paused_since = lane->control.since;
+    snprintf(status->paused_why, sizeof(status->paused_why), "%s",
+             lane->control.why);
+    return 0;
+}
+
 static int
 look_queued(struct embedded *store, struct ticket_status *status,
-            const struct lane *lane, int64_t place)
+            struct lane *lane, int64_t place)
 {
     struct db *db = &store->reader.db;
     sqlite3_stmt *stmt = db_start_lane(db, lane->id, LANE_REQUEST_TELL,
@@ -185,13 +210,15 @@ look_queued(struct embedded *store, struct ticket_status *status,
     db_done(stmt);
     if (r <= 0)
         return r;
-    r = look_running(store, status, place, lane->release);
+    r = look_running(store, status, place);
     if (r != 0)
         return r;
     status->state = TICKET_QUEUED;
     r = look_again(store, status, place);
     if (r >= 0)
         r = look_position(store, status, lane, place, r == 1);
+    if (r >= 0)
+        r = look_pause(store, status, lane);
     return r < 0 ? r : 1;
 }
 
@@ -262,17 +289,18 @@ look_idle(struct db *db, const struct lane *lane, char *trouble, size_t room)
 {
     char name[128];
     char release[65];
-    sqlite3_stmt *stmt = db_start(
-        db, SQL_SESSION_IDLE, ARGS(ARG(lane->id), ARG_STRING(lane->release)));
+    sqlite3_stmt *stmt =
+        db_start(db, SQL_SESSION_IDLE,
+                 ARGS(ARG(lane->id), ARG_STRING(lane->control.release)));
     int r = db_step(db, stmt);
 
     if (r == 1) {
         db_text(stmt, 0, name, sizeof(name));
         db_text(stmt, 1, release, sizeof(release));
         snprintf(trouble, room,
-                 "worker %.50s is of release %.30s and waits for those of "
-                 "release %.30s to end",
-                 name, release, lane->release);
+                 "worker %.50s is of release %.30s and waits: the queue is of "
+                 "release %.30s",
+                 name, release, lane->control.release);
     }
     db_done(stmt);
     return r;
@@ -288,11 +316,13 @@ look_queue(struct embedded *store, unsigned queue, struct queue_stats *stats)
     int r = lane_load(db, store->lane_ids[queue], &lane);
 
     if (r == 1)
+        r = control_row_read(store, db, &lane);
+    if (r == 0)
         r = look_oldest(db, &lane, &oldest);
     if (r < 0)
         return r;
     *stats = (struct queue_stats){
-        .epoch = lane.epoch,
+        .control = lane.control,
         .queued = (uint64_t)lane.n.queued,
         .delayed = (uint64_t)lane.n.delayed,
         .running = (uint64_t)lane.n.running,
@@ -303,7 +333,6 @@ look_queue(struct embedded *store, unsigned queue, struct queue_stats *stats)
         .oldest = oldest != 0 && now > oldest ? now - oldest : 0,
         .retained_bytes = (uint64_t)lane.n.retained,
     };
-    snprintf(stats->release, sizeof(stats->release), "%s", lane.release);
     if (now - lane.n.trouble_at < TROUBLE_SHOWN)
         snprintf(stats->trouble, sizeof(stats->trouble), "%s", lane.n.trouble);
     rate_minute(&store->shared->rates[lane.id], now, &stats->done_minute,
@@ -365,6 +394,114 @@ look_workers(struct embedded *store, struct worker_info **out, size_t *len)
         free(list);
         return r;
     }
+    *out = list;
+    *len = n;
+    return 0;
+}
+
+static int
+look_run(struct db *db, sqlite3_stmt *stmt, unsigned lane,
+         struct running *running)
+{
+    const int64_t place = sqlite3_column_int64(stmt, 0);
+
+    memset(running, 0, sizeof(*running));
+    db_text(stmt, 1, running->worker, sizeof(running->worker));
+    db_text(stmt, 2, running->release, sizeof(running->release));
+    running->attempt = (unsigned)sqlite3_column_int(stmt, 3);
+    running->started = sqlite3_column_int64(stmt, 4);
+    sqlite3_stmt *told =
+        db_start_lane(db, lane, LANE_REQUEST_TELL, ARGS(ARG(PLACE_SEQ(place))));
+    int r = db_step(db, told);
+    if (r == 1)
+        db_ticket(told, 1, &running->ticket);
+    db_done(told);
+    return r;
+}
+
+int
+look_runs(struct embedded *store, unsigned queue, size_t max,
+          struct running **out, size_t *len)
+{
+    struct db *db = &store->reader.db;
+    const unsigned id = store->lane_ids[queue];
+    struct running *list = NULL;
+    size_t n = 0;
+    int r;
+
+    sqlite3_stmt *stmt =
+        db_start(db, SQL_RUNNING_LIST, ARGS(ARG(id), ARG(max)));
+    while ((r = db_step(db, stmt)) == 1) {
+        list = mem_grow(list, n + 1, sizeof(*list));
+        r = look_run(db, stmt, id, &list[n]);
+        if (r < 0)
+            break;
+        n += r == 1;
+    }
+    db_done(stmt);
+    if (r < 0) {
+        free(list);
+        return r;
+    }
+    *out = list;
+    *len = n;
+    return 0;
+}
+
+static void
+read_record(sqlite3_stmt *stmt, const struct lane *lane, struct history *record)
+{
+    *record = (struct history){
+        .epoch = (uint64_t)sqlite3_column_int64(stmt, 1),
+        .at = sqlite3_column_int64(stmt, 2),
+    };
+    snprintf(record->queue, sizeof(record->queue), "%s", lane->name);
+    db_text(stmt, 3, record->change, sizeof(record->change));
+    db_text(stmt, 4, record->release, sizeof(record->release));
+    db_text(stmt, 5, record->by, sizeof(record->by));
+    db_text(stmt, 6, record->why, sizeof(record->why));
+    const struct slice receipt = db_slice(stmt, 7);
+    if (receipt.len > 0)
+        record->receipt = mem_strndup(receipt.at, receipt.len);
+}
+
+static void
+reverse(struct history *list, size_t len)
+{
+    for (size_t i = 0; i < len / 2; i++) {
+        const struct history other = list[i];
+        list[i] = list[len - 1 - i];
+        list[len - 1 - i] = other;
+    }
+}
+
+/* The newest are read first, and told last. */
+int
+look_history(struct embedded *store, int queue, size_t max,
+             struct history **out, size_t *len)
+{
+    struct db *db = &store->reader.db;
+    const unsigned id = queue < 0 ? 0 : store->lane_ids[queue];
+    struct history *list = NULL;
+    size_t n = 0;
+    int r;
+
+    sqlite3_stmt *stmt =
+        db_start(db, SQL_HISTORY_LIST, ARGS(ARG(id), ARG(max)));
+    while ((r = db_step(db, stmt)) == 1) {
+        struct lane lane = {0};
+        r = lane_load(db, (unsigned)sqlite3_column_int(stmt, 0), &lane);
+        if (r < 0)
+            break;
+        list = mem_grow(list, n + 1, sizeof(*list));
+        read_record(stmt, &lane, &list[n++]);
+    }
+    db_done(stmt);
+    if (r < 0) {
+        history_free(list, n);
+        return r;
+    }
+    reverse(list, n);
     *out = list;
     *len = n;
     return 0;

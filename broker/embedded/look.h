@@ -14,6 +14,10 @@ void look_ticket(struct embedded *store, struct lookup *lookup);
 int look_queue(struct embedded *store, unsigned queue,
                struct queue_stats *stats);
 int look_workers(struct embedded *store, struct worker_info **out, size_t *len);
+int look_runs(struct embedded *store, unsigned queue, size_t max,
+              struct running **out, size_t *len);
+int look_history(struct embedded *store, int queue, size_t max,
+                 struct history **out, size_t *len);
 int look_dead(struct embedded *store, unsigned queue, size_t max,
               struct dead_letter **out, size_t *len);
 

@@ -11,12 +11,32 @@
 
 #define CHECK_LIMIT 2000 /* ms */
 
+#define CONTROL_TABLES                                                         \
+    "CREATE TABLE control(queue INTEGER PRIMARY KEY,"                          \
+    " by_ TEXT NOT NULL DEFAULT '', why TEXT NOT NULL DEFAULT '',"             \
+    " upgrade TEXT NOT NULL DEFAULT '', step TEXT NOT NULL DEFAULT '',"        \
+    " from_ TEXT NOT NULL DEFAULT '', to_ TEXT NOT NULL DEFAULT '',"           \
+    " seat INTEGER NOT NULL DEFAULT 0, seat_turn INTEGER NOT NULL DEFAULT 0,"  \
+    " boot TEXT NOT NULL DEFAULT '', pid INTEGER NOT NULL DEFAULT 0,"          \
+    " ended INTEGER NOT NULL DEFAULT 0, killed INTEGER NOT NULL DEFAULT 0,"    \
+    " put_back INTEGER NOT NULL DEFAULT 0,"                                    \
+    " waited_out INTEGER NOT NULL DEFAULT 0);"                                 \
+    "CREATE TABLE barrier(queue INTEGER NOT NULL, session INTEGER NOT NULL,"   \
+    " name TEXT NOT NULL, release TEXT NOT NULL, state INTEGER NOT NULL,"      \
+    " PRIMARY KEY(queue, session)) WITHOUT ROWID;"                             \
+    "CREATE TABLE history(id INTEGER PRIMARY KEY AUTOINCREMENT,"               \
+    " queue INTEGER NOT NULL, epoch INTEGER NOT NULL, at INTEGER NOT NULL,"    \
+    " change TEXT NOT NULL, release TEXT NOT NULL, by_ TEXT NOT NULL,"         \
+    " why TEXT NOT NULL, receipt TEXT);"
+
 static const char tables[] =
     "CREATE TABLE queue(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
     " epoch INTEGER NOT NULL DEFAULT 1, state TEXT NOT NULL DEFAULT 'open',"
     " release TEXT NOT NULL, accepting INTEGER NOT NULL DEFAULT 1,"
     " paused_ms INTEGER NOT NULL DEFAULT 0,"
-    " paused_since INTEGER NOT NULL DEFAULT 0,"
+    " since INTEGER NOT NULL DEFAULT 0,"
+    " paused_epoch INTEGER NOT NULL DEFAULT 0,"
+    " ramp_since INTEGER NOT NULL DEFAULT 0, ramp INTEGER NOT NULL DEFAULT 0,"
     " head INTEGER NOT NULL DEFAULT 0, tail INTEGER NOT NULL DEFAULT 0,"
     " last_end INTEGER NOT NULL DEFAULT 0,"
     " last_attempt INTEGER NOT NULL DEFAULT 0,"
@@ -36,7 +56,8 @@ static const char tables[] =
     "CREATE TABLE running(place INTEGER PRIMARY KEY, session INTEGER NOT NULL,"
     " attempt INTEGER NOT NULL, number INTEGER NOT NULL,"
     " put_backs INTEGER NOT NULL, started INTEGER NOT NULL,"
-    " cancel INTEGER NOT NULL);"
+    " cancel INTEGER NOT NULL, kill INTEGER NOT NULL DEFAULT 0,"
+    " probe INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE session(id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " queue INTEGER NOT NULL, name TEXT NOT NULL, release TEXT NOT NULL,"
     " concurrency INTEGER NOT NULL, pid INTEGER NOT NULL,"
@@ -46,7 +67,7 @@ static const char tables[] =
     " PRIMARY KEY(queue, end)) WITHOUT ROWID;"
     "CREATE TABLE key(scope BLOB PRIMARY KEY, fingerprint BLOB NOT NULL,"
     " ticket BLOB NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX key_expires ON key(expires);"
+    "CREATE INDEX key_expires ON key(expires);" CONTROL_TABLES
     "PRAGMA application_id = " TEXT_OF(
         SCHEMA_APPLICATION) ";"
                             "PRAGMA user_version = " TEXT_OF(
@@ -63,6 +84,17 @@ static const char queue_tables[] =
     " ended INTEGER NOT NULL, format INTEGER NOT NULL, sum INTEGER NOT NULL,"
     " replays BLOB, replayed_by BLOB, bytes INTEGER NOT NULL,"
     " release TEXT NOT NULL, reason TEXT NOT NULL, message BLOB NOT NULL);";
+
+/* A store of version 1 knew no pause: every queue is open. */
+static const char from_1_to_2[] =
+    "ALTER TABLE queue RENAME COLUMN paused_since TO since;"
+    "ALTER TABLE queue ADD COLUMN paused_epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE queue ADD COLUMN ramp_since INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE queue ADD COLUMN ramp INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE running ADD COLUMN kill INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE running ADD COLUMN probe INTEGER NOT NULL DEFAULT "
+    "0;" CONTROL_TABLES "INSERT INTO control(queue) SELECT id FROM queue;"
+    "PRAGMA user_version = 2;";
 
 static int
 pragma_number(struct db *db, const char *text, int64_t *number)
@@ -180,7 +212,12 @@ schema_open(struct db *db, bool create, struct error *err)
     if (r < 0)
         return error_set(err, r, "%s", db->err.text);
     r = check_version(db, application, version, err);
-    return r < 0 ? r : check_modes(db, err);
+    if (r == 0)
+        r = check_modes(db, err);
+    if (r == 0 && version == 1 && (r = run_whole(db, from_1_to_2)) < 0)
+        r = error_set(err, r, "bringing cloakroom.db to format 2: %s",
+                      db->err.text);
+    return r;
 }
 
 int
@@ -197,6 +234,8 @@ schema_queue(struct db *db, const char *name, const char *release, unsigned *id,
             r = db_run(db, SQL_QUEUE_ADD,
                        ARGS(ARG_STRING(name), ARG_STRING(release)));
         number = sqlite3_last_insert_rowid(db->sqlite);
+        if (r == 0)
+            r = db_run(db, SQL_CONTROL_ADD, ARGS(ARG(number)));
         if (r == 0 && number >= LANES) {
             db_run(db, SQL_ROLLBACK, NO_ARGS);
             return error_set(err, -EINVAL,

@@ -10,9 +10,13 @@
  *   response_N  how the requests of queue N ended, in that order
  *   dead        those of them that are dead letters
  *   key         Idempotency-Keys
+ *   control     of each queue's control state what is not needed at each take
+ *   barrier     members of the barrier of a queue that is not open
+ *   history     what was done to queues; nothing is ever taken out
  *
  * I1: a request that has not ended is in request_N, and is either untaken (seq
- * above head), or in again, or in running; never two of them.
+ * above head), or in again, or in running; never two of them, but for the one
+ * that is probed, which stays in its place and is in running besides.
  * I2: a ticket's end is 0 until its response stands, in the same transaction.
  *
  * There is a request table for each queue, so that all of them grow at their
@@ -26,12 +30,13 @@
 #include "broker/embedded/db.h"
 #include "common/error.h"
 
-#define SCHEMA_VERSION     1
+#define SCHEMA_VERSION     2
 #define SCHEMA_APPLICATION 0x434c4b52 /* "CLKR" */
 #define RECORD_FORMAT      1 /* of what stands in request_N and response_N */
 
 /* Makes the tables in an empty file (create), or checks that the file is ours
- * and of a version that we know. Under the write lock. -ENOENT: empty and not
+ * and of a version that we know; an older one is brought to ours, in one
+ * transaction. Under the write lock. -ENOENT: empty and not
  * to be made. -EINVAL: not ours, or newer; it was left alone. */
 int schema_open(struct db *db, bool create, struct error *err);
 

@@ -4,6 +4,7 @@
 
 #include "broker/embedded/embedded_priv.h"
 #include "broker/embedded/lease.h"
+#include "broker/embedded/probe.h"
 #include "broker/embedded/writer.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -17,6 +18,8 @@ session_of(struct session *session)
 static void
 session_free(struct worker_session *session)
 {
+    if (session->probed != NULL)
+        attempt_free(&session->probed->attempt);
     free(session->name);
     free(session->release);
     free(session);
@@ -27,7 +30,13 @@ session_free(struct worker_session *session)
 static int
 run_open(struct txn *txn, struct call *call)
 {
-    return lease_begin(txn, call->arg);
+    struct worker_session *session = call->arg;
+
+    if (session->options.probe == NULL)
+        return lease_begin(txn, session);
+    if (session->probed != NULL) /* of a try that was rolled back */
+        attempt_free(&TAKE(session->probed)->attempt);
+    return probe_begin(txn, call, session);
 }
 
 static void
@@ -40,22 +49,6 @@ after_open(struct embedded *store, struct call *call)
     session->next = store->writer.sessions;
     store->writer.sessions = session;
     session->options.on_lease(session->options.opaque, session->lease);
-}
-
-/* Requests would wait without anybody being told why. */
-static void
-check_release(struct embedded *store, const struct worker_session *session)
-{
-    struct queue_stats stats;
-    struct broker *broker = &store->base;
-    int r = operator_queue_stats(broker, session->options.queue, &stats, NULL);
-
-    if (r == 0 && strcmp(stats.release, session->release) != 0)
-        log_event(EVENT_NOTE,
-                  "queue=%s text=\"the queue is of release %s and this worker "
-                  "of release %s: it takes nothing until those are gone\"",
-                  store->settings->queues[session->options.queue].name,
-                  stats.release, session->release);
 }
 
 int
@@ -80,7 +73,6 @@ worker_session_open(struct broker *broker,
     log_event(EVENT_HELLO, "queue=%s session=%lld release=%s",
               store->settings->queues[options->queue].name,
               (long long)session->id, session->release);
-    check_release(store, session);
     *out = &session->base;
     return 0;
 }
@@ -93,7 +85,8 @@ run_close(struct txn *txn, struct call *call)
 
     if (!session->lost)
         r = lease_end(txn, session->lane, session->id, session->release,
-                      "its worker said goodbye while it ran", UINT32_MAX);
+                      MEMBER_LEFT, "its worker said goodbye while it ran",
+                      UINT32_MAX);
     return r < 0 ? r : 0;
 }
 

@@ -48,6 +48,13 @@ bell_ring(struct bell *bell)
         syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+void
+bell_ring_many(struct bell *bell)
+{
+    atomic_fetch_add(&bell->rung, 1);
+    syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 /* ---- who ---------------------------------------------------------------- */
 
 /* Fields of /proc/.../stat behind the name, which may hold anything. */
@@ -387,6 +394,16 @@ shared_ring_work(struct shared *shared, unsigned lane)
         atomic_fetch_and(&seat->wants, ~bit);
         bell_ring(&seat->writer);
     }
+}
+
+void
+shared_ring_control(struct shared *shared)
+{
+    const unsigned used = atomic_load(&shared->seats_used);
+
+    bell_ring_many(&shared->control);
+    for (unsigned i = 0; i < used; i++)
+        bell_ring(&shared->seats[i].writer);
 }
 
 void

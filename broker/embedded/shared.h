@@ -26,7 +26,7 @@
 #include "common/error.h"
 
 #define SHARED_MAGIC   "clkshare"
-#define SHARED_VERSION 1
+#define SHARED_VERSION 2
 #define SEATS          256
 #define RATE_SECONDS   64
 #define RENEWALS       4096
@@ -39,6 +39,8 @@ struct bell {
 uint32_t bell_seen(struct bell *bell);
 void bell_wait(struct bell *bell, uint32_t seen, span_ms limit);
 void bell_ring(struct bell *bell);
+/* The same for a bell that many may wait for. */
+void bell_ring_many(struct bell *bell);
 
 struct seat {
     _Atomic uint32_t turn; /* grows each time that the seat is taken */
@@ -80,6 +82,8 @@ struct shared {
     _Atomic int64_t offset; /* the store's wall clock minus CLOCK_BOOTTIME */
     _Atomic bool offset_warned; /* of a jump that is being ignored */
     _Atomic int64_t swept;      /* boot_ms of the last sweep */
+
+    struct bell control; /* rung when control states move; many wait */
 
     _Atomic uint32_t seats_used;  /* seats at and above it were never taken */
     _Atomic int64_t ended[LANES]; /* last end of each queue */
@@ -128,6 +132,7 @@ bool shared_follow_clock(struct shared *shared, span_ms *jump);
 
 void shared_ring_responses(struct shared *shared);
 void shared_ring_work(struct shared *shared, unsigned lane);
+void shared_ring_control(struct shared *shared); /* and every writer */
 void shared_ring_all(struct shared *shared);
 
 void rate_add(struct rate *rate, wall_ms now, unsigned done, unsigned failed);

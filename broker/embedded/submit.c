@@ -97,6 +97,10 @@ request_submit(struct txn *txn, struct submission *submission)
         if (r != 0)
             return r < 0 ? r : 0;
     }
+    if (!lane->control.accepting) {
+        submission->r = -ECONNREFUSED;
+        return 0;
+    }
     if ((uint64_t)(lane->n.queued + lane->n.delayed) >=
         lane->settings->max_depth) {
         submission->r = -ENOBUFS;
@@ -112,6 +116,8 @@ request_submit(struct txn *txn, struct submission *submission)
         r = store_request(txn, submission, lane, buf_slice(&origin));
         submission->r = 0;
         submission->submitted = txn->now;
+        submission->paused_since =
+            lane->control.state == CONTROL_OPEN ? 0 : lane->control.since;
     }
     buf_fini(&origin);
     return r;

@@ -206,9 +206,12 @@ sweep_lane(struct txn *txn, unsigned id)
 
     if (r < 0)
         return r;
-    r = expire(txn, lane, false);
+    /* While it is paused no ttl runs, and one request may be probed. */
+    const bool is_open = lane->control.state == CONTROL_OPEN;
+    if (is_open)
+        r = expire(txn, lane, false);
     bool more = r == 1;
-    if (r >= 0 && lane->n.delayed + lane->n.returned > 0) {
+    if (r >= 0 && is_open && lane->n.delayed + lane->n.returned > 0) {
         r = expire(txn, lane, true);
         more |= r == 1;
     }

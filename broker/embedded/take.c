@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/embedded/control_row.h"
 #include "broker/embedded/lease.h"
+#include "broker/embedded/probe.h"
 #include "broker/embedded/record.h"
 #include "broker/embedded/schema.h"
 #include "common/log.h"
@@ -38,34 +40,40 @@ keep(struct buf *buf, struct slice bytes)
     return (struct slice){buf->at + at, bytes.len};
 }
 
-static struct held_attempt *
-hold(const struct taking *taking, const struct request *request,
-     unsigned attempts, unsigned put_backs)
+struct held_attempt *
+attempt_new(struct txn *txn, struct worker_session *session, struct lane *lane,
+            const struct request *request, unsigned attempts,
+            unsigned put_backs)
 {
+    const struct probe *probe = session->options.probe;
     struct held_attempt *held = mem_new(struct held_attempt);
     struct attempt *attempt = &held->attempt;
     const size_t size = request->origin.len + request->message.len;
 
     attempt->ticket = request->ticket;
-    attempt->queue = taking->session->options.queue;
+    attempt->queue = session->options.queue;
     attempt->number = attempts + 1;
-    attempt->repeatable =
-        request_is_repeatable(request->flags, taking->lane->settings);
-    attempt->id = (uint64_t)++taking->lane->n.last_attempt;
-    held->session = taking->session;
+    attempt->repeatable = request_is_repeatable(request->flags, lane->settings);
+    attempt->epoch = lane->control.epoch;
+    attempt->id = (uint64_t)++lane->n.last_attempt;
+    held->session = session;
     held->seq = request->seq;
     held->flags = request->flags;
     held->put_backs = put_backs;
     held->submitted = request->submitted;
-    held->started = taking->txn->now;
+    held->started = txn->now;
     held->has_replays = request->has_replays;
     held->replays = request->replays;
+    if (probe != NULL)
+        held->probe = probe->end == PROBE_KEEP ? HELD_PROBE_KEEP : HELD_PROBE;
 
-    buf_init(&attempt->response, taking->lane->settings->max_response);
+    buf_init(&attempt->response, lane->settings->max_response);
     buf_init(&attempt->store, size + 1);
     if (buf_reserve(&attempt->store, size + 1) == NULL)
         abort(); /* of memory; the lease ends, another worker takes it */
     attempt->message = keep(&attempt->store, request->message);
+    record_parse_origin(keep(&attempt->store, request->origin),
+                        &attempt->origin);
     return held;
 }
 
@@ -75,12 +83,11 @@ start(struct taking *taking, const struct request *request, unsigned attempts,
 {
     struct txn *txn = taking->txn;
     struct lane *lane = taking->lane;
-    struct held_attempt *held = hold(taking, request, attempts, put_backs);
+    struct held_attempt *held =
+        attempt_new(txn, taking->session, lane, request, attempts, put_backs);
     struct attempt *attempt = &held->attempt;
     int r;
 
-    record_parse_origin(keep(&attempt->store, request->origin),
-                        &attempt->origin);
     **taking->last = &attempt->mail;
     *taking->last = &attempt->mail.next;
     taking->taken++;
@@ -90,7 +97,8 @@ start(struct taking *taking, const struct request *request, unsigned attempts,
     r = db_run(txn->db, SQL_RUNNING_ADD,
                ARGS(ARG(PLACE(lane->id, request->seq)),
                     ARG(taking->session->id), ARG(attempt->id),
-                    ARG(attempt->number), ARG(put_backs), ARG(txn->now)));
+                    ARG(attempt->number), ARG(put_backs), ARG(txn->now),
+                    ARG(held->probe)));
     log_ticket(EVENT_TAKEN, &attempt->ticket, lane->name, attempt->number,
                "session=%lld", (long long)taking->session->id);
     return r;
@@ -269,10 +277,7 @@ attempt_take(struct txn *txn, struct worker_session *session, unsigned want,
     struct lane *lane = taking.lane;
 
     *taken = 0;
-    if (r < 0 || !lane->is_open)
-        return r;
-    r = lease_adopt(txn, lane, session);
-    if (r <= 0)
+    if (r < 0 || !control_admits(&lane->control, session->release))
         return r;
     r = promote(txn, lane);
     while (r == 0 && taking.taken < want && lane->n.returned > 0)
@@ -302,6 +307,14 @@ read_cancel(struct txn *txn, int64_t place, bool *is_cancelled)
     *is_cancelled = r == 1 && sqlite3_column_int(stmt, 5) != 0;
     db_done(stmt);
     return r < 0 ? r : 0;
+}
+
+static enum barrier_count
+count_of(const struct attempt *attempt)
+{
+    if (attempt->outcome != OUTCOME_KILLED)
+        return BARRIER_ENDED;
+    return attempt->repeatable ? BARRIER_PUT_BACK : BARRIER_KILLED;
 }
 
 int
@@ -338,7 +351,14 @@ attempt_finish(struct txn *txn, struct held_attempt *held, bool *fenced)
                                 .release = session->release,
                                 .has_replays = held->has_replays,
                                 .replays = held->replays};
+    const struct slice response = buf_slice(&attempt->response);
     txn->lazy = false;
-    return attempt_end(txn, lane, &tried, attempt->outcome, attempt->reason,
-                       buf_slice(&attempt->response), is_cancelled);
+    if (held->probe != HELD_TAKEN)
+        return probe_end(txn, lane, &tried, held->probe == HELD_PROBE_KEEP,
+                         attempt->outcome, attempt->reason, response,
+                         is_cancelled);
+    r = barrier_row_count(txn, lane, count_of(attempt));
+    return r < 0 ? r
+                 : attempt_end(txn, lane, &tried, attempt->outcome,
+                               attempt->reason, response, is_cancelled);
 }

@@ -12,6 +12,13 @@
 #include "broker/embedded/embedded_priv.h"
 #include "broker/embedded/ending.h"
 
+/* An attempt of the session at a request, for the worker; not stored. */
+struct held_attempt *attempt_new(struct txn *txn,
+                                 struct worker_session *session,
+                                 struct lane *lane,
+                                 const struct request *request,
+                                 unsigned attempts, unsigned put_backs);
+
 /* Takes up to `want` requests in their order. The attempts are added to *last,
  * a list by mail; *taken is how many. Damaged and expired requests that stand
  * first are ended on the way. */

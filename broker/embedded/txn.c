@@ -51,6 +51,27 @@ txn_unlock(struct embedded *store)
 
 /* ---- queues ------------------------------------------------------------- */
 
+/* 1, or negative. */
+static int
+read_control(struct db *db, sqlite3_stmt *stmt, struct lane *lane)
+{
+    struct control *control = &lane->control;
+    char state[16];
+
+    control->epoch = (uint64_t)sqlite3_column_int64(stmt, 1);
+    db_text(stmt, 2, state, sizeof(state));
+    db_text(stmt, 3, control->release, sizeof(control->release));
+    control->accepting = sqlite3_column_int(stmt, 20) != 0;
+    control->since = sqlite3_column_int64(stmt, 21);
+    control->paused_epoch = (uint64_t)sqlite3_column_int64(stmt, 22);
+    control->ramp_since = sqlite3_column_int64(stmt, 23);
+    control->ramp = sqlite3_column_int64(stmt, 24);
+    if (control_state_parse(state, &control->state))
+        return 1;
+    return error_set(&db->err, -EUCLEAN, "queue %s is in state %s", lane->name,
+                     state);
+}
+
 int
 lane_load(struct db *db, unsigned id, struct lane *lane)
 {
@@ -67,9 +88,7 @@ lane_load(struct db *db, unsigned id, struct lane *lane)
         };
         lane->id = id;
         db_text(stmt, 0, lane->name, sizeof(lane->name));
-        lane->epoch = (uint64_t)sqlite3_column_int64(stmt, 1);
-        lane->is_open = slice_is(db_slice(stmt, 2), "open");
-        db_text(stmt, 3, lane->release, sizeof(lane->release));
+        r = read_control(db, stmt, lane);
         lane->paused_ms = sqlite3_column_int64(stmt, 4);
         for (int i = 0; i < (int)ARRAY_LEN(numbers); i++)
             *numbers[i] = sqlite3_column_int64(stmt, 5 + i);
@@ -103,7 +122,7 @@ txn_lane(struct txn *txn, unsigned id, struct lane **out)
         return r;
     lane->was = lane->n;
     lane->loaded = true;
-    lane->got_work = false;
+    lane->got_work = lane->moved = false;
     lane->new_done = lane->new_failed = 0;
     lane->next = txn->lanes;
     txn->lanes = lane;
@@ -113,7 +132,11 @@ txn_lane(struct txn *txn, unsigned id, struct lane **out)
 wall_ms
 lane_clock(const struct txn *txn, const struct lane *lane)
 {
-    return txn->now - lane->paused_ms;
+    const span_ms paused = lane->control.state == CONTROL_OPEN
+                               ? 0
+                               : txn->now - lane->control.since;
+
+    return txn->now - lane->paused_ms - paused;
 }
 
 static int
@@ -189,14 +212,18 @@ static void
 ring_others(struct txn *txn)
 {
     bool responses = false;
+    bool moved = false;
 
     for (struct lane *lane = txn->lanes; lane != NULL; lane = lane->next) {
         responses |= lane->new_done + lane->new_failed > 0;
+        moved |= lane->moved;
         if (lane->got_work)
             shared_ring_work(txn->store->shared, lane->id);
     }
     if (responses)
         shared_ring_responses(txn->store->shared);
+    if (moved)
+        shared_ring_control(txn->store->shared);
 }
 
 int

@@ -15,6 +15,7 @@
 #include "broker/embedded/db.h"
 #include "common/clock.h"
 #include "common/settings.h"
+#include "control/control.h"
 
 struct embedded;
 
@@ -42,15 +43,15 @@ struct lane {
     unsigned id;
     const struct queue_settings *settings; /* NULL: not in our settings */
     char name[65];
-    char release[65];
-    bool is_open;
-    uint64_t epoch;
-    span_ms paused_ms; /* in which its ttl stood still */
+    /* What takes look at; the rest by control_row_read. */
+    struct control control;
+    span_ms paused_ms; /* of earlier pauses, in which its ttl stood still */
     struct lane_numbers n;
     struct lane_numbers was; /* n as it was read */
     /* of this transaction */
     bool loaded;
     bool got_work;
+    bool moved; /* its control state or barrier */
     unsigned new_done, new_failed;
     struct lane *next; /* that this transaction loaded */
 };

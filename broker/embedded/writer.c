@@ -88,6 +88,15 @@ collect(struct embedded *store, struct batch *batch)
         append(&last, mailbox_take(&writer->finishes));
     }
     batch->sweep = sweep_is_due(store, now);
+    const uint32_t control = bell_seen(&store->shared->control);
+    if (control != writer->control_seen) {
+        for (struct worker_session *session = writer->sessions; session != NULL;
+             session = session->next) {
+            session->try_take = true;
+            due = true;
+        }
+    }
+    writer->control_seen = control;
     for (struct worker_session *session = writer->sessions; session != NULL;
          session = session->next)
         due |= session_is_due(store, session, now);
@@ -114,9 +123,12 @@ sleep_limit(struct embedded *store)
             continue;
         if (session->renew_at < until)
             until = session->renew_at;
-        if (session->retry_at != 0 && session->retry_at < until &&
-            atomic_load(&session->want) > 0)
+        if (atomic_load(&session->want) == 0 || atomic_load(&session->stopping))
+            continue;
+        if (session->retry_at != 0 && session->retry_at < until)
             until = session->retry_at;
+        if (session->look_at < until)
+            until = session->look_at;
     }
     return until - now;
 }

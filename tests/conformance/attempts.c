@@ -117,55 +117,6 @@ START_TEST(a_session_takes_of_its_own_queue_only)
 }
 END_TEST
 
-START_TEST(a_new_release_is_taken_on_when_none_of_the_old_is_left)
-{
-    struct rig rig;
-    struct taker taker;
-    struct ticket ticket;
-
-    rig_init(&rig);
-    struct broker *broker = rig_open(&rig);
-    const uint64_t epoch = stats(broker, 0).epoch;
-    ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
-    taker_open(&taker, broker, 0, "2", 1);
-    ck_assert_str_eq(stats(broker, 0).release, "2");
-    ck_assert_uint_eq(stats(broker, 0).epoch, epoch + 1);
-    ck_assert_str_eq(stats(broker, 1).release, "1");
-    taker_answer(&taker, taker_next(&taker), "b", false);
-    ck_assert_int_eq(wait_end(broker, &ticket), TICKET_DONE);
-    taker_close(&taker);
-    rig_fini(&rig);
-}
-END_TEST
-
-START_TEST(a_worker_of_a_new_release_waits_for_those_of_the_old)
-{
-    struct rig rig;
-    struct taker old, new;
-    struct ticket tickets[2];
-
-    rig_init(&rig);
-    struct broker *broker = rig_open(&rig);
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_eq(submit(broker, ASK(.text = "a"), &tickets[i]), 0);
-    taker_open(&old, broker, 0, "1", 1);
-    struct attempt *attempt = taker_next(&old);
-    taker_open(&new, broker, 0, "2", 1);
-    ck_assert(taker_gets_nothing(&new, 50));
-    ck_assert_str_eq(stats(broker, 0).release, "1");
-    ck_assert_ptr_nonnull(strstr(stats(broker, 0).trouble, "release 2"));
-
-    taker_answer(&old, attempt, "b", false);
-    taker_close(&old);
-    taker_answer(&new, taker_next(&new), "c", false);
-    ck_assert_int_eq(wait_end(broker, &tickets[1]), TICKET_DONE);
-    ck_assert_str_eq(stats(broker, 0).release, "2");
-    ck_assert_str_eq(stats(broker, 0).trouble, "");
-    taker_close(&new);
-    rig_fini(&rig);
-}
-END_TEST
-
 START_TEST(what_a_queue_holds_outlives_its_absence_from_the_settings)
 {
     struct rig rig;
@@ -635,8 +586,6 @@ END_TEST
 CASE(attempts, a_request_is_answered_once_by_its_handler,
      requests_are_taken_in_their_order, no_more_are_taken_than_slots_are_free,
      a_session_takes_of_its_own_queue_only,
-     a_new_release_is_taken_on_when_none_of_the_old_is_left,
-     a_worker_of_a_new_release_waits_for_those_of_the_old,
      what_a_queue_holds_outlives_its_absence_from_the_settings,
      no_request_is_taken_twice,
      a_crash_is_repeated_until_the_attempts_are_used_up,

@@ -18,6 +18,7 @@ main(int argc, char **argv)
     Suite *suite = suite_create("conformance");
     suite_add_tcase(suite, requests_case());
     suite_add_tcase(suite, attempts_case());
+    suite_add_tcase(suite, controls_case());
     suite_add_tcase(suite, processes_case());
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -525,24 +525,25 @@ on_drained(void *opaque)
 }
 
 static void
-on_cancel(void *opaque, const struct ticket *ticket, uint64_t attempt_id)
+on_cancel(void *opaque, const struct ticket *ticket, uint64_t attempt_id,
+          enum outcome why)
 {
     struct taker *taker = opaque;
     (void)attempt_id;
 
     pthread_mutex_lock(&taker->lock);
     taker->cancelled = *ticket;
+    taker->cancel_why = why;
     taker->cancels++;
     pthread_cond_broadcast(&taker->moved);
     pthread_mutex_unlock(&taker->lock);
 }
 
-void
-taker_open(struct taker *taker, struct broker *broker, unsigned queue,
-           const char *release, unsigned slots)
+static int
+open_session(struct taker *taker, struct broker *broker, unsigned queue,
+             const char *release, unsigned slots, const struct probe *probe,
+             struct error *err)
 {
-    struct error err;
-
     memset(taker, 0, sizeof(*taker));
     pthread_mutex_init(&taker->lock, NULL);
     pthread_cond_init(&taker->moved, NULL);
@@ -550,15 +551,33 @@ taker_open(struct taker *taker, struct broker *broker, unsigned queue,
                                             .name = "test:1",
                                             .release = release,
                                             .concurrency = slots,
+                                            .probe = probe,
                                             .on_take = on_take,
                                             .on_lease = on_lease,
                                             .on_lost = on_lost,
                                             .on_cancel = on_cancel,
                                             .opaque = taker};
-    int r = session_open(broker, &options, &taker->session, &err);
-    REQUIRE(r == 0, "%s", r < 0 ? err.text : "");
-    if (slots > 0)
+    int r = session_open(broker, &options, &taker->session, err);
+    if (r == 0 && slots > 0)
         session_want(taker->session, slots);
+    return r;
+}
+
+void
+taker_open(struct taker *taker, struct broker *broker, unsigned queue,
+           const char *release, unsigned slots)
+{
+    struct error err;
+    int r = open_session(taker, broker, queue, release, slots, NULL, &err);
+
+    REQUIRE(r == 0, "%s", r < 0 ? err.text : "");
+}
+
+int
+taker_probe(struct taker *taker, struct broker *broker, unsigned queue,
+            const char *release, const struct probe *probe)
+{
+    return open_session(taker, broker, queue, release, 1, probe, NULL);
 }
 
 void

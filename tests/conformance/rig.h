@@ -90,6 +90,7 @@ struct taker {
     unsigned taken;        /* in all */
     unsigned cancels;
     struct ticket cancelled;
+    enum outcome cancel_why;
     boot_ms lease;
     bool lost;
     bool drained;
@@ -97,6 +98,9 @@ struct taker {
 
 void taker_open(struct taker *taker, struct broker *broker, unsigned queue,
                 const char *release, unsigned slots);
+/* The result of session_open; not 0: there is nothing to be closed. */
+int taker_probe(struct taker *taker, struct broker *broker, unsigned queue,
+                const char *release, const struct probe *probe);
 void taker_close(struct taker *taker);
 /* The next attempt; fails the test when none comes. */
 struct attempt *taker_next(struct taker *taker);

@@ -19,6 +19,7 @@
 
 TCase *requests_case(void);  /* submit, look, keys, cancel */
 TCase *attempts_case(void);  /* take, finish, retry, leases */
+TCase *controls_case(void);  /* pause, drain, probe, releases */
 TCase *processes_case(void); /* several of them, killed and stopped */
 
 /* What this program does when a test starts it again as another process. */

@@ -83,10 +83,10 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
     size_t len, len_after;
 
     make_store(&rig, &ticket, "a");
-    run_sql(&rig, "PRAGMA user_version = 2");
+    run_sql(&rig, "PRAGMA user_version = 3");
     char *before = read_file(&rig, &len);
     ck_assert_int_eq(open_again(&rig, &err), -EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "format 2"));
+    ck_assert_ptr_nonnull(strstr(err.text, "format 3"));
     ck_assert_ptr_nonnull(strstr(err.text, rig.directory));
     ck_assert_ptr_nonnull(strstr(err.text, "left alone"));
     char *after = read_file(&rig, &len_after);
@@ -94,7 +94,57 @@ START_TEST(a_newer_format_is_refused_and_left_alone)
     ck_assert(memcmp(before, after, len) == 0);
     free(before);
     free(after);
-    run_sql(&rig, "PRAGMA user_version = 1");
+    run_sql(&rig, "PRAGMA user_version = 2");
+    ck_assert_int_eq(open_again(&rig, &err), 0);
+    rig_fini(&rig);
+}
+END_TEST
+
+/* The store of a released or long used format, as it was dumped then. */
+static void
+load_dump(const struct rig *rig, const char *name)
+{
+    char path[300];
+    struct stat st;
+    sqlite3 *sqlite;
+
+    snprintf(path, sizeof(path), "%.*s/%s",
+             (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__, name);
+    int fd = open(path, O_RDONLY);
+    ck_assert_msg(fd >= 0, "%s is not there", path);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    char *text = mem_zalloc((size_t)st.st_size + 1);
+    ck_assert_int_eq(read(fd, text, (size_t)st.st_size), st.st_size);
+    close(fd);
+    snprintf(path, sizeof(path), "%s/cloakroom.db", rig->directory);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(sqlite3_open(path, &sqlite), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(sqlite), SQLITE_OK);
+    free(text);
+}
+
+START_TEST(a_store_of_format_1_is_brought_to_ours_with_all_that_it_holds)
+{
+    static const struct ticket answered = {
+        {0x01, 0xA2, 0x13, 0xE8, 0x3F, 0x33, 0x8F, 0x46,
+         0x90, 0x27, 0xA7, 0x1F, 0x8C, 0x76, 0x79, 0xCE,
+         0xA7, 0x1E, 0xDB, 0xCD, 0xED, 0xFB, 0xEC, 0x5A}};
+    struct rig rig;
+    struct ticket ticket;
+    struct error err;
+
+    make_store(&rig, &ticket, "a");
+    load_dump(&rig, "format-1.sql");
+    ck_assert_int_eq(open_again(&rig, &err), 0);
+    ck_assert_ptr_nonnull(
+        strstr(response(rig.broker, &answered), "answered by format 1"));
+    ck_assert_uint_eq(stats(rig.broker, 0).queued, 1);
+    ck_assert_int_eq(stats(rig.broker, 0).control.state, CONTROL_OPEN);
+    ck_assert_uint_eq(stats(rig.broker, 0).control.epoch, 1);
+    serve_one(rig.broker, 0, "b");
+    ck_assert_uint_eq(stats(rig.broker, 0).done, 2);
+    rig_close(&rig);
     ck_assert_int_eq(open_again(&rig, &err), 0);
     rig_fini(&rig);
 }
@@ -264,6 +314,7 @@ START_TEST(the_file_comes_down_after_a_backlog)
 END_TEST
 
 TESTS("broker", "schema", a_newer_format_is_refused_and_left_alone,
+      a_store_of_format_1_is_brought_to_ours_with_all_that_it_holds,
       a_file_of_another_program_is_refused, a_file_of_rubbish_is_refused,
       a_damaged_page_is_found_at_the_start,
       a_request_with_a_flipped_bit_is_not_run,

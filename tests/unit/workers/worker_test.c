@@ -261,7 +261,8 @@ cancel_it(void *unused)
     uint64_t id = attempt->id;
 
     fake_give(attempt);
-    fake.session.options.on_cancel(fake.session.options.opaque, &ticket, id);
+    fake.session.options.on_cancel(fake.session.options.opaque, &ticket, id,
+                                    OUTCOME_CANCELLED);
     FAKE_AWAIT(fake.finished == 1);
     ck_assert_int_eq(fake.last->outcome, OUTCOME_CANCELLED);
     kill(getpid(), SIGTERM);

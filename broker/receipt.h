@@ -1,0 +1,20 @@
+/* receipt.h - what a pauser is told, and the history keeps, of a drained queue.
+ *
+ * {"queue","epoch","release","paused","drained","ended","killed","put_back",
+ *  "waited_out","bound_ms","workers":[{"session","name","release","state"}]}:
+ * times in RFC 3339; state as in control/barrier.def. bound_ms: a worker that
+ * was cut off from the broker when the queue was paused has ended all it ran so
+ * long after; every worker in the list is accounted for sooner.
+ *
+ * Threads: any; pure. Source: docs/pause.md, "The receipt".
+ */
+#ifndef BROKER_RECEIPT_H
+#define BROKER_RECEIPT_H
+
+#include "broker/broker.h"
+
+/* The text, malloc'ed. control: of the queue as it is drained. */
+char *receipt_write(const char *queue, const struct control *control,
+                    const struct barrier *barrier, wall_ms drained);
+
+#endif
