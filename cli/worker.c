@@ -1,13 +1,11 @@
 /* worker.c - cloakroom worker: serves one queue. */
-#include <stdlib.h>
 #include <time.h>
 
 #include "cli/ask.h"
 #include "cli/child.h"
 #include "cli/cli.h"
+#include "cli/queues.h"
 #include "common/log.h"
-#include "common/mem.h"
-#include "common/nearest.h"
 #include "workers/worker.h"
 
 #define STORE_WAIT 10000     /* ms */
@@ -21,21 +19,6 @@ static const struct flag flags[] = {
 
 static const enum end ends[] = {END_UNREACHABLE, END_STORE, END_OK};
 
-static int
-tell_no_queue(const struct command *command, const struct settings *settings,
-              const char *name)
-{
-    const char **names = mem_zalloc(settings->queues_len * sizeof(*names));
-    char hint[HINT_SIZE];
-
-    for (size_t i = 0; i < settings->queues_len; i++)
-        names[i] = settings->queues[i].name;
-    nearest_hint(hint, name, names, settings->queues_len);
-    free(names);
-    return command_fails(command, END_USAGE, "%s has no queue `%s`; %s",
-                         settings->path, name, hint);
-}
-
 /* Its index, or the exit code, negative. */
 static int
 choose_queue(const struct command *command, const struct settings *settings,
@@ -48,7 +31,7 @@ choose_queue(const struct command *command, const struct settings *settings,
                               "%s has %zu queues: name one with --queue",
                               settings->path, settings->queues_len);
     const int queue = settings_queue(settings, name);
-    return queue >= 0 ? queue : -tell_no_queue(command, settings, name);
+    return queue >= 0 ? queue : -queues_tell_unknown(command, settings, name);
 }
 
 /* Ingress and workers may be started in any order: the first ingress makes the

@@ -1,0 +1,86 @@
+/* queues.c - which queues a control command is about, and who asks. */
+#include "cli/queues.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "common/nearest.h"
+
+static void
+add(struct queues *queues, unsigned queue)
+{
+    for (size_t i = 0; i < queues->len; i++) {
+        if (queues->list[i] == queue)
+            return;
+    }
+    queues->list =
+        mem_grow(queues->list, queues->len + 1, sizeof(*queues->list));
+    queues->list[queues->len++] = queue;
+}
+
+int
+queues_tell_unknown(const struct command *command,
+                    const struct settings *settings, const char *name)
+{
+    const char **names = mem_zalloc(settings->queues_len * sizeof(*names));
+    char hint[HINT_SIZE];
+
+    for (size_t i = 0; i < settings->queues_len; i++)
+        names[i] = settings->queues[i].name;
+    nearest_hint(hint, name, names, settings->queues_len);
+    free(names);
+    return command_fails(command, END_USAGE, "%s has no queue `%s`; %s",
+                         settings->path, name, hint);
+}
+
+int
+queues_choose(const struct command *command, const struct settings *settings,
+              char *const *names, size_t len, bool all, struct queues *out)
+{
+    struct queues queues = {0};
+
+    if (all && len > 0)
+        return command_fails(command, END_USAGE,
+                             "either queues or --all, not both");
+    if (len == 0 && !all && settings->queues_len > 1)
+        return command_fails(command, END_USAGE,
+                             "%s has %zu queues: name some, or say --all",
+                             settings->path, settings->queues_len);
+    for (size_t i = 0; i < len; i++) {
+        const int queue = settings_queue(settings, names[i]);
+        if (queue < 0) {
+            queues_fini(&queues);
+            return queues_tell_unknown(command, settings, names[i]);
+        }
+        add(&queues, (unsigned)queue);
+    }
+    for (unsigned i = 0; len == 0 && i < settings->queues_len; i++)
+        add(&queues, i);
+    *out = queues;
+    return -1;
+}
+
+void
+queues_fini(struct queues *queues)
+{
+    free(queues->list);
+    *queues = (struct queues){0};
+}
+
+const char *
+queues_operator(char by[BY_SIZE])
+{
+    const char *name = getenv("SUDO_USER");
+    const struct passwd *user = getpwuid(getuid());
+    char host[65] = "localhost";
+
+    if (name == NULL || name[0] == '\0')
+        name = user != NULL ? user->pw_name : "somebody";
+    gethostname(host, sizeof(host) - 1);
+    snprintf(by, BY_SIZE, "%.50s@%s", name, host);
+    return by;
+}

@@ -1,0 +1,31 @@
+/* queues.h - which queues a control command is about, and who asks.
+ *
+ * Threads: the main thread.
+ */
+#ifndef CLI_QUEUES_H
+#define CLI_QUEUES_H
+
+#include "cli/cli.h"
+#include "control/control.h"
+
+/* Queues by index in the settings, each once. */
+struct queues {
+    unsigned *list; /* freed by queues_fini */
+    size_t len;
+};
+
+/* The named ones; all of them; or, with neither, the only one there is. -1, or
+ * the exit code after a mistake was told (an unknown name, none of several). */
+int queues_choose(const struct command *command,
+                  const struct settings *settings, char *const *names,
+                  size_t len, bool all, struct queues *out);
+void queues_fini(struct queues *queues);
+
+/* Tells that there is no queue of that name, and the nearest. The exit code. */
+int queues_tell_unknown(const struct command *command,
+                        const struct settings *settings, const char *name);
+
+/* "ann@host": who runs this command, also through sudo. */
+const char *queues_operator(char by[BY_SIZE]);
+
+#endif
