@@ -162,9 +162,11 @@ on_lost(void *opaque)
 }
 
 static void
-on_cancel(void *opaque, const struct ticket *ticket, uint64_t id)
+on_cancel(void *opaque, const struct ticket *ticket, uint64_t id,
+          enum outcome why)
 {
     (void)opaque;
+    (void)why;
     (void)ticket;
     (void)id;
 }

@@ -13,6 +13,7 @@
 struct backend {
     void (*close)(struct broker *);
     const struct ticket_secret *(*secret)(const struct broker *);
+    int (*guard)(const struct broker *);
     int (*ready)(struct broker *, struct error *);
     void (*submit)(struct broker *, struct submission *);
     void (*lookup)(struct broker *, struct lookup *);

@@ -27,6 +27,12 @@ broker_secret(const struct broker *broker)
 }
 
 int
+broker_guard(const struct broker *broker)
+{
+    return broker->backend->guard(broker);
+}
+
+int
 broker_ready(struct broker *broker, struct error *err)
 {
     return broker->backend->ready(broker, err);

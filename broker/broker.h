@@ -67,6 +67,12 @@ void broker_close(struct broker *broker);
 
 const struct ticket_secret *broker_secret(const struct broker *broker);
 
+/* A worker's descriptor, lent, of which whoever runs handlers for it gets a
+ * copy: as long as some process holds one, the sessions of this process are not
+ * taken for dead, though it be killed; they still end with their leases. -1:
+ * the backend needs none. */
+int broker_guard(const struct broker *broker);
+
 /* Can it accept and store now? 0, or the reason. Does not block. */
 int broker_ready(struct broker *broker, struct error *err);
 
@@ -167,8 +173,8 @@ struct attempt {
     struct mail mail;
     struct ticket ticket;
     unsigned queue;
-    unsigned
-        number; /* 1 for the first; counts every run, as CLOAKROOM_ATTEMPT */
+    unsigned number; /* CLOAKROOM_ATTEMPT: from 1; one that does not count
+                      * (control/outcome.h) has the number of the next */
     bool repeatable;
     uint64_t epoch; /* of the queue when it was taken */
     uint64_t id;    /* the broker's */
@@ -217,8 +223,9 @@ struct session_options {
     /* The lease is over: all its attempts are void. Said once; a new hello is
      * due. broker_finish for them is allowed and dropped. */
     void (*on_lost)(void *opaque);
-    /* The client cancelled this ticket: kill its handler, then finish it as
-     * OUTCOME_CANCELLED. */
+    /* This attempt is not wanted any more: kill its handler, then finish it as
+     * `why`: OUTCOME_CANCELLED (by the client) or OUTCOME_KILLED (by a pause).
+     */
     void (*on_cancel)(void *opaque, const struct ticket *ticket,
                       uint64_t attempt_id, enum outcome why);
     void *opaque;

@@ -13,6 +13,7 @@
 
 static const struct flag flags[] = {
     {'q', "queue", "NAME", "the queue; may be left out when there is one"},
+    {'r', "release", "LABEL", "of the handler's code; else the queue's"},
     CHILD_FLAGS,
     {0},
 };
@@ -59,9 +60,9 @@ await_store(const struct settings *settings, struct error *err)
 }
 
 static int
-serve(const struct options *options, const char *queue_name, bool supervised)
+serve(const struct options *options, const char *queue_name,
+      struct worker_options *worker)
 {
-    struct worker_options worker = {.supervised = supervised};
     OWNED(settings) settings = NULL;
     struct error err;
     int end, queue, r;
@@ -72,11 +73,11 @@ serve(const struct options *options, const char *queue_name, bool supervised)
     queue = choose_queue(options->command, settings, queue_name);
     if (queue < 0)
         return -queue;
-    worker.queue = (unsigned)queue;
+    worker->queue = (unsigned)queue;
     r = await_store(settings, &err);
     if (r < 0)
         return process_fails(r, &err);
-    r = worker_run(settings, &worker, &err);
+    r = worker_run(settings, worker, &err);
     if (r == 0)
         return END_OK;
     /* A store that breaks ends the process itself; -EIO is our own trouble (the
@@ -90,32 +91,43 @@ run(const struct command *command, int argc, char **argv)
 {
     struct options options;
     struct child_end child = CHILD_END_INIT;
+    struct worker_options worker = {0};
     const char *queue = NULL;
+    struct error err;
 
     options_init(&options, command, argc, argv);
     for (int flag; (flag = options_next(&options)) != OPTIONS_OVER;) {
         if (child_take_flag(&child, flag, options.value))
             continue;
-        queue = options.value;
+        if (flag == 'r')
+            worker.release = options.value;
+        else
+            queue = options.value;
     }
     if (options.end >= 0 || options_arguments(&options, 0, 0) == NULL)
         return options.end;
+    if (worker.release != NULL &&
+        settings_check_release(worker.release, &err) < 0)
+        return command_fails(command, END_USAGE, "--release %s", err.text);
+    worker.supervised = child.up != 0;
     log_init("worker", options.verbose ? LOG_DEBUG : LOG_INFO);
     if (child_follow(&child) < 0)
         return END_OK;
-    return serve(&options, queue, child.up != 0);
+    return serve(&options, queue, &worker);
 }
 
 const struct command worker_command = {
     .name = "worker",
-    .arguments = "[-c FILE] [--queue NAME] [--verbose]",
+    .arguments = "[-c FILE] [--queue NAME] [--release LABEL] [--verbose]",
     .summary = "serve one queue: take its requests and run their handler",
     .details =
         "SIGTERM, SIGINT or SIGHUP: takes nothing more, lets the running "
         "handlers end,\nsays goodbye. A second one, a second or more later, "
         "kills them. "
-        "Many workers may serve\none queue.\n\n"
-        "Example: cloakroom worker -c cloakroom.yaml --queue hits\n",
+        "Many workers may serve\none queue; one of another release than the "
+        "queue's waits until that is its own.\n\n"
+        "Example: cloakroom worker -c cloakroom.yaml --queue hits --release "
+        "v2\n",
     .flags = flags,
     .ends = ends,
     .run = run,

@@ -76,34 +76,10 @@ settings_load(const char *path, FILE *errors)
 /* ---- freeing ------------------------------------------------------------- */
 
 static void
-free_texts(char **texts)
-{
-    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
-        free(texts[i]);
-    free(texts);
-}
-
-static void
-free_pairs(struct pair *pairs, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        free(pairs[i].name);
-        free(pairs[i].value);
-    }
-    free(pairs);
-}
-
-static void
 queue_fini(struct queue_settings *queue)
 {
-    struct cgi_settings *cgi = &queue->handler.cgi;
-    struct respond_settings *respond = &queue->handler.respond;
-
-    free_texts(cgi->command);
-    free(cgi->directory);
-    free_pairs(cgi->environment, cgi->environment_len);
-    free_pairs(respond->fields, respond->fields_len);
-    free(respond->body);
+    cgi_settings_fini(&queue->handler.cgi);
+    respond_settings_fini(&queue->handler.respond);
     free(queue->release);
     free(queue->name);
 }
@@ -113,7 +89,7 @@ route_fini(struct route_settings *route)
 {
     free(route->path);
     free(route->host);
-    free_texts(route->methods);
+    texts_free(route->methods);
 }
 
 void
@@ -166,24 +142,33 @@ program_fault(const char *path, bool is_directory)
 }
 
 int
+settings_check_program(const struct settings *settings, unsigned queue,
+                       const char *release, FILE *errors)
+{
+    const struct handler_settings *handler = &settings->queues[queue].handler;
+
+    if (handler->type != HANDLER_CGI)
+        return 0;
+    struct cgi_settings cgi = cgi_settings_expand(&handler->cgi, release);
+    const bool is_directory = cgi.directory != NULL;
+    const char *path = is_directory ? cgi.directory : cgi.command[0];
+    const char *fault = program_fault(path, is_directory);
+    if (fault != NULL)
+        fprintf(errors, "%s:%d:%d: queues[%u].handler.cgi.%s: %s %s\n",
+                settings->path, cgi.line, cgi.column, queue,
+                is_directory ? "directory" : "command", path, fault);
+    cgi_settings_fini(&cgi);
+    return fault == NULL ? 0 : -ENOENT;
+}
+
+int
 settings_check_programs(const struct settings *settings, FILE *errors)
 {
     int r = 0;
 
-    for (size_t i = 0; i < settings->queues_len; i++) {
-        const struct handler_settings *handler = &settings->queues[i].handler;
-        const struct cgi_settings *cgi = &handler->cgi;
-        const bool is_directory = cgi->directory != NULL;
-        if (handler->type != HANDLER_CGI)
-            continue;
-        const char *path = is_directory ? cgi->directory : cgi->command[0];
-        const char *fault = program_fault(path, is_directory);
-        if (fault == NULL)
-            continue;
-        fprintf(errors, "%s:%d:%d: queues[%zu].handler.cgi.%s: %s %s\n",
-                settings->path, cgi->line, cgi->column, i,
-                is_directory ? "directory" : "command", path, fault);
-        r = -ENOENT;
-    }
+    for (unsigned i = 0; i < settings->queues_len; i++)
+        if (settings_check_program(settings, i, settings->queues[i].release,
+                                   errors) < 0)
+            r = -ENOENT;
     return r;
 }

@@ -23,6 +23,9 @@ struct pair { /* an environment variable, a field */
     char *value;
 };
 
+/* In a handler's texts "{release}" stands for the release of the worker that
+ * runs it: they are templates here (in absolute paths too), and
+ * cgi_settings_expand and respond_settings_expand put it in. */
 enum handler_type { HANDLER_CGI, HANDLER_RESPOND, HANDLER_TYPES };
 
 struct cgi_settings {
@@ -107,9 +110,12 @@ struct settings *settings_load(const char *path, FILE *errors);
 void settings_free(struct settings *settings);
 OWNED_DEFINE(settings)
 
-/* Are the programs and directories of the handlers there? For `check` and for
- * the start of `up`; later a missing one is its queue's trouble alone. 0, or
- * -ENOENT after lines on errors as above. */
+/* Are the program or directory of a queue's handler there, in this release?
+ * Asked before workers of it are started; later a missing one is its queue's
+ * trouble alone. 0, or -ENOENT after a line on errors as above. */
+int settings_check_program(const struct settings *settings, unsigned queue,
+                           const char *release, FILE *errors);
+/* Those of all queues, each in the release that the settings name. */
 int settings_check_programs(const struct settings *settings, FILE *errors);
 
 /* -1 when there is no queue of that name. */
@@ -122,5 +128,21 @@ void settings_print_reference(FILE *to);
 /* "30s" and "16MiB"; -EINVAL with a sentence that shows the right form. */
 int settings_parse_span(const char *text, span_ms *span, struct error *err);
 int settings_parse_size(const char *text, size_t *size, struct error *err);
+
+/* Is it the label of a release? 0; -EINVAL with a sentence that says what one
+ * is. */
+int settings_check_release(const char *text, struct error *err);
+
+/* A copy of text with release in the place of each "{release}"; other braces
+ * stay. The caller's. */
+char *settings_expand(const char *text, const char *release);
+/* The same for all texts of a handler; fini frees the copy. */
+struct cgi_settings cgi_settings_expand(const struct cgi_settings *cgi,
+                                        const char *release);
+void cgi_settings_fini(struct cgi_settings *cgi);
+struct respond_settings
+respond_settings_expand(const struct respond_settings *respond,
+                        const char *release);
+void respond_settings_fini(struct respond_settings *respond);
 
 #endif

@@ -87,21 +87,24 @@ read_text(struct reader *reader, const struct place *place, void *base)
 const struct kind kind_text = {
     .word = "text", .quoted = true, .read = read_text};
 
+/* Letters, digits and some others; a letter or digit first. */
 static bool
-is_name(const char *text)
+is_word(const char *text, const char *others)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "abcdefghijklmnopqrstuvwxyz0123456789._-";
-    const size_t len = strspn(text, letters);
+    const unsigned char *at = (const unsigned char *)text;
+    size_t len = 0;
 
-    return len > 0 && len <= NAME_MAX_LEN && text[len] == '\0' &&
-           isalnum((unsigned char)text[0]);
+    while (at[len] < 0x80 &&
+           (isalnum(at[len]) ||
+            (at[len] != '\0' && strchr(others, at[len]) != NULL)))
+        len++;
+    return len > 0 && len <= NAME_MAX_LEN && at[len] == '\0' && isalnum(at[0]);
 }
 
 static void
 read_name(struct reader *reader, const struct place *place, void *base)
 {
-    if (!is_name(place->node->text))
+    if (!is_word(place->node->text, "._-"))
         complain(reader, place,
                  "`%.70s` is no name; write letters, digits, `.`, `_` and "
                  "`-`, at most 64, a letter or digit first",
@@ -111,21 +114,27 @@ read_name(struct reader *reader, const struct place *place, void *base)
 }
 const struct kind kind_name = {.word = "name", .read = read_name};
 
+/* Labels name folders, so what they may hold is as narrow as for names. */
+int
+settings_check_release(const char *text, struct error *err)
+{
+    if (is_word(text, "._-+"))
+        return 0;
+    return error_set(err, -EINVAL,
+                     "`%.70s` is no release; write letters, digits, `.`, `_`, "
+                     "`-` and `+`, at most 64, a letter or digit first",
+                     text);
+}
+
 static void
 read_release(struct reader *reader, const struct place *place, void *base)
 {
-    const char *text = place->node->text;
-    size_t len = 0;
+    struct error err;
 
-    while (isgraph((unsigned char)text[len]))
-        len++;
-    if (len == 0 || len > NAME_MAX_LEN || text[len] != '\0')
-        complain(reader, place,
-                 "`%.70s` is no label; write 1 to 64 printable ASCII "
-                 "characters without spaces",
-                 text);
+    if (settings_check_release(place->node->text, &err) < 0)
+        complain(reader, place, "%s", err.text);
     else
-        set_text(place, base, mem_strdup(text));
+        set_text(place, base, mem_strdup(place->node->text));
 }
 const struct kind kind_release = {
     .word = "label", .quoted = true, .read = read_release};

@@ -240,6 +240,11 @@ read_command(struct reader *reader, const struct place *place, void *base)
     word = cgi->command[0];
     if (word[0] == '\0')
         complain(reader, place, "is empty; write the path of a program");
+    else if (strchr(word, '/') == NULL && strstr(word, RELEASE_WORD) != NULL)
+        complain(reader, place,
+                 "`%.60s` is another program in each release and is not looked "
+                 "for; write its path",
+                 word);
     cgi->command[0] = strchr(word, '/') != NULL
                           ? path_from_file(reader->folder, word)
                           : find_program(word);

@@ -170,6 +170,11 @@ void value_read(struct reader *reader, const struct place *place, void *base);
 /* path if it is absolute, else under folder. The caller's. */
 char *path_from_file(const char *folder, const char *path);
 
+/* A NULL-terminated list and what is in it. */
+void texts_free(char **texts);
+
+#define RELEASE_WORD "{release}"
+
 /* ---- kinds (settings_units.c, settings_kinds.c, settings_lists.c) -------- */
 
 extern const struct kind kind_map, kind_queues, kind_routes, kind_handler;

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-enum repeat { ALWAYS, IF_MAY, NEVER };
+enum repeat { ALWAYS, IF_MAY, AT_ONCE, NEVER };
 
 static const struct {
     const char *word;
@@ -27,10 +27,20 @@ is_repeated(enum repeat repeat, bool repeatable, unsigned attempts,
         return true;
     case IF_MAY:
         return repeatable && attempts < attempts_max;
+    case AT_ONCE:
+        return repeatable;
     case NEVER:
         return false;
     }
     assert(false);
+}
+
+static enum action
+repetition(enum outcome outcome)
+{
+    if (table[outcome].repeat == AT_ONCE)
+        return ACTION_RETURN;
+    return table[outcome].counted ? ACTION_RETRY : ACTION_PUT_BACK;
 }
 
 struct verdict
@@ -42,8 +52,7 @@ outcome_decide(enum outcome outcome, bool repeatable, unsigned attempts,
         return (struct verdict){ACTION_DONE, 0, false};
     if (is_repeated(table[outcome].repeat, repeatable, attempts,
                     queue->attempts))
-        return (struct verdict){
-            table[outcome].counted ? ACTION_RETRY : ACTION_PUT_BACK, 0, false};
+        return (struct verdict){repetition(outcome), 0, false};
     return (struct verdict){ACTION_FAIL, table[outcome].status,
                             table[outcome].dead_letter};
 }

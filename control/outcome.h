@@ -26,6 +26,7 @@ enum action {
     ACTION_DONE,     /* store the handler's response */
     ACTION_RETRY,    /* again after a backoff; the attempt counts */
     ACTION_PUT_BACK, /* again after a backoff; the attempt does not count */
+    ACTION_RETURN,   /* again at once; the attempt does not count */
     ACTION_FAIL,     /* store a failure */
     ACTIONS
 };

@@ -43,7 +43,10 @@ end(struct run *run, enum outcome outcome)
     struct attempt *attempt = TAKE(run->attempt);
 
     assert(run->state != RUN_FREE && attempt != NULL);
-    if (run_is_interrupted(run) && outcome != OUTCOME_NOT_STARTED) {
+    const bool has_answered =
+        outcome == OUTCOME_ANSWERED && run_may_answer(run);
+    if (run_is_interrupted(run) && outcome != OUTCOME_NOT_STARTED &&
+        !has_answered) {
         outcome = run->interruption;
         set_reason(attempt, run->why);
     }
@@ -98,6 +101,12 @@ bool
 run_is_interrupted(const struct run *run)
 {
     return run->state == RUN_ENDING || run->state == RUN_KILLED;
+}
+
+bool
+run_may_answer(const struct run *run)
+{
+    return !run_is_interrupted(run) || run->interruption == OUTCOME_KILLED;
 }
 
 void

@@ -8,8 +8,8 @@
  *                                             after RUN_GRACE
  *
  * I1: what interrupted a run decides its outcome, whatever the handler still
- * answers, unless nothing of it was ever started; the first interruption
- * counts. I2: a free slot's handler has no process and no handle left.
+ * answers (but for an operator's pause: then an answer counts), unless nothing
+ * of it was ever started; the first interruption counts. I2: a free slot's handler has no process and no handle left.
  *
  * Threads: the loop.
  */
@@ -78,6 +78,8 @@ void run_failed(struct run *run, enum outcome outcome, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 bool run_is_interrupted(const struct run *run);
+/* Would an answer count? */
+bool run_may_answer(const struct run *run);
 /* Logs that processes outlived the handler's end and were killed (or, stubborn,
  * do not die). */
 void run_tell_strays(const struct run *run, unsigned count, bool stubborn);

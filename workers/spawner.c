@@ -279,7 +279,7 @@ on_socket(uv_poll_t *poll, int status, int events)
  */
 
 static int
-run_program(const char *program, int socket, pid_t *pid)
+run_program(const char *program, int socket, int guard, pid_t *pid)
 {
     char name[] = "cloakroom", word[] = "spawner";
     char *const arguments[] = {name, word, NULL};
@@ -287,7 +287,10 @@ run_program(const char *program, int socket, pid_t *pid)
 
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, socket, 0);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    if (guard > 2)
+        posix_spawn_file_actions_adddup2(&actions, guard, WIRE_GUARD);
+    posix_spawn_file_actions_addclosefrom_np(&actions,
+                                             guard > 2 ? WIRE_GUARD + 1 : 3);
     int r = posix_spawn(pid, program, &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     return -r;
@@ -320,7 +323,7 @@ spawner_start(const struct spawner_options *options, struct spawner **out,
         return error_system(err, -errno, "making the spawner's socket");
     struct spawner *spawner = mem_new(struct spawner);
     kin_adopt();
-    int r = run_program(program, ends[1], &spawner->pid);
+    int r = run_program(program, ends[1], options->guard, &spawner->pid);
     close(ends[1]);
     if (r < 0) {
         close(ends[0]);

@@ -2,9 +2,10 @@
  * their ends, winds the lease's clock.
  *
  * The spawner is a small process of its own, parent of all handlers, with
- * nothing of ours open. It starts a child at the cost that the kernel asks for
- * (vfork semantics in a process of few pages), kills whatever a child leaves
- * behind, and kills everything when it is not wound in time or the worker dies.
+ * nothing of ours open but the guard. It starts a child at the cost that the
+ * kernel asks for (vfork semantics in a process of few pages), kills whatever a
+ * child leaves behind, and kills everything when it is not wound in time or the
+ * worker dies.
  *
  * I1: an exit is told only when no process of the child's attempt is left (or,
  * after SPAWNER_STUBBORN, what is left has been killed and does not die).
@@ -60,8 +61,9 @@ struct spawned {
 
 struct spawner_options {
     uv_loop_t *loop;
-    unsigned slots;                /* children at a time */
-    const char *program;           /* NULL: /proc/self/exe */
+    unsigned slots;      /* children at a time */
+    const char *program; /* NULL: /proc/self/exe */
+    int guard; /* it holds a copy to its end (broker_guard); below 3: none */
     void (*on_dead)(void *opaque); /* it ended by itself: nothing works now */
     /* The clock of this generation ran down: said before each exit that came
      * of it. */

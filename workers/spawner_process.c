@@ -492,10 +492,12 @@ settle_signals(void)
 }
 
 /* Leaves the socket on a high descriptor and nothing on 0 and 1, so that a
- * child's files never stand where they are to go. stderr stays for a cry. */
+ * child's files never stand where they are to go. stderr stays for a cry; and
+ * the guard, if we were given it, is held to our end, but never by a child. */
 static int
 settle_files(int socket_fd)
 {
+    fcntl(WIRE_GUARD, F_SETFD, FD_CLOEXEC);
     int socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, 3);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 

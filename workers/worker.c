@@ -45,7 +45,7 @@ struct news {
     boot_ms until;           /* LEASE */
     struct ticket ticket;    /* CANCEL */
     uint64_t attempt_id;     /* CANCEL */
-    enum outcome why;        /* CANCEL: CANCELLED or KILLED */
+    enum outcome why;        /* CANCEL */
 };
 
 struct worker {
@@ -339,11 +339,10 @@ act(struct worker *worker, struct news *news)
         break;
     case NEWS_CANCEL:
         if (worker->runs != NULL)
-            runs_interrupt(worker->runs, &news->ticket, news->attempt_id,
-                           news->why,
-                           news->why == OUTCOME_KILLED
-                               ? "an operator's pause ended it"
-                               : "the client cancelled it");
+            runs_interrupt(
+                worker->runs, &news->ticket, news->attempt_id, news->why,
+                news->why == OUTCOME_KILLED ? "an operator's pause ended it"
+                                            : "the client cancelled it");
         break;
     case NEWS_DRAINED:
         drained(worker);
@@ -498,6 +497,7 @@ open_handler(struct worker *worker, const struct worker_options *options,
         .loop = &worker->loop,
         .slots = worker->queue->concurrency,
         .program = options->program,
+        .guard = broker_guard(worker->broker),
         .on_dead = on_spawner_dead,
         .on_lapsed = on_spawner_lapsed,
         .opaque = worker,
@@ -523,13 +523,18 @@ open_handler(struct worker *worker, const struct worker_options *options,
     return r;
 }
 
+/* The broker first, for the spawner holds its guard; and the handler before the
+ * hello, after which attempts come. */
 static int
-open_broker(struct worker *worker, struct error *err)
+open_parts(struct worker *worker, const struct worker_options *options,
+           struct error *err)
 {
-    const struct broker_options options = {.settings = worker->settings,
-                                           .role = BROKER_WORKER};
+    const struct broker_options broker_options = {.settings = worker->settings,
+                                                  .role = BROKER_WORKER};
 
-    int r = broker_open(&options, &worker->broker, err);
+    int r = broker_open(&broker_options, &worker->broker, err);
+    if (r == 0)
+        r = open_handler(worker, options, err);
     return r < 0 ? r : greet(worker, err);
 }
 
@@ -605,9 +610,7 @@ worker_run(const struct settings *settings,
         worker.session_options.name = name;
     }
     open_loop(&worker);
-    int r = open_handler(&worker, options, err);
-    if (r == 0)
-        r = open_broker(&worker, err);
+    int r = open_parts(&worker, options, err);
     if (r == 0) {
         uv_run(&worker.loop, UV_RUN_DEFAULT);
         r = worker.result;

@@ -246,6 +246,11 @@ open_locked(struct embedded *store, struct error *err)
                     &store->seat, err);
     if (r < 0)
         return r;
+    if (store->options.role == BROKER_WORKER) {
+        store->guard_fd = shared_guard(store->lock_fd, store->seat, err);
+        if (store->guard_fd < 0)
+            return store->guard_fd;
+    }
     store->own = &store->shared->seats[store->seat];
     atomic_store(&store->own->tid, gettid());
     shared_hold(store->shared, store->seat);
@@ -273,6 +278,8 @@ embedded_free(struct embedded *store)
     shared_close(store->shared, store->seat);
     if (store->reserve_fd >= 0)
         close(store->reserve_fd);
+    if (store->guard_fd >= 0)
+        close(store->guard_fd);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     ticket_secret_free(store->secret);
@@ -293,7 +300,7 @@ embedded_open(const struct broker_options *options, struct broker **out,
     store->base.backend = &embedded_backend;
     store->settings = options->settings;
     store->options = *options;
-    store->lock_fd = store->reserve_fd = -1;
+    store->lock_fd = store->guard_fd = store->reserve_fd = -1;
     writer_init(store);
     reader_init(store);
     r = sodium_init() < 0
@@ -365,6 +372,12 @@ embedded_secret(const struct broker *broker)
 }
 
 static int
+embedded_guard(const struct broker *broker)
+{
+    return ((const struct embedded *)broker)->guard_fd;
+}
+
+static int
 embedded_ready(struct broker *broker, struct error *err)
 {
     struct embedded *store = embedded_of(broker);
@@ -428,6 +441,7 @@ embedded_lookup(struct broker *broker, struct lookup *lookup)
 static const struct backend embedded_backend = {
     .close = embedded_close,
     .secret = embedded_secret,
+    .guard = embedded_guard,
     .ready = embedded_ready,
     .submit = embedded_submit,
     .lookup = embedded_lookup,

@@ -129,6 +129,7 @@ struct embedded {
     struct broker_options options;
     char *directory;
     int lock_fd;
+    int guard_fd; /* of a worker; its spawner has a copy */
     int reserve_fd;
     int64_t reserve_size;
     struct shared *shared;

@@ -217,33 +217,49 @@ request_fail(struct txn *txn, struct lane *lane, const struct tried *tried,
 
 /* ---- another attempt ---------------------------------------------------- */
 
-static int
-again(struct txn *txn, struct lane *lane, const struct tried *tried,
-      bool counted, const char *reason)
+static void
+count_again(struct txn *txn, struct lane *lane, enum action action,
+            const char *reason)
 {
-    const struct queue_settings *settings = lane->settings;
-    const unsigned put_backs = tried->put_backs + !counted;
-    const unsigned attempts = tried->attempts - !counted;
-    const span_ms wait =
-        outcome_backoff(settings->backoff_first, settings->backoff_max,
-                        counted ? attempts : put_backs, randombytes_random());
-
-    char quoted[400];
-
+    if (action == ACTION_RETURN) {
+        lane->n.returned++;
+        lane->n.queued++;
+        lane->got_work = true;
+        return;
+    }
     lane->n.delayed++;
-    if (!counted) {
+    if (action == ACTION_PUT_BACK) {
         snprintf(lane->n.trouble, sizeof(lane->n.trouble), "%s", reason);
         lane->n.trouble_at = txn->now;
     }
+}
+
+static int
+again(struct txn *txn, struct lane *lane, const struct tried *tried,
+      enum action action, const char *reason)
+{
+    const struct queue_settings *settings = lane->settings;
+    const bool counted = action == ACTION_RETRY;
+    const bool at_once = action == ACTION_RETURN;
+    const unsigned put_backs = tried->put_backs + (action == ACTION_PUT_BACK);
+    const unsigned attempts = tried->attempts - !counted;
+    span_ms wait = 0;
+    char quoted[400];
+
+    if (!at_once)
+        wait = outcome_backoff(settings->backoff_first, settings->backoff_max,
+                               counted ? attempts : put_backs,
+                               randombytes_random());
+    count_again(txn, lane, action, reason);
     log_ticket(counted ? EVENT_RETRY : EVENT_PUT_BACK, &tried->ticket,
                lane->name, tried->attempts, "wait_ms=%lld text=%s",
                (long long)wait,
                log_quote(slice_of(reason), quoted, sizeof(quoted)));
     return db_run(txn->db, SQL_AGAIN_ADD,
                   ARGS(ARG(PLACE(lane->id, tried->seq)), ARG(lane->id),
-                       ARG(txn->now + wait), ARG(attempts), ARG(put_backs),
-                       ARG(tried->started), ARG_STRING(tried->release),
-                       ARG_STRING(reason)));
+                       ARG(at_once ? 0 : txn->now + wait), ARG(attempts),
+                       ARG(put_backs), ARG(tried->started),
+                       ARG_STRING(tried->release), ARG_STRING(reason)));
 }
 
 int
@@ -267,9 +283,9 @@ attempt_end(struct txn *txn, struct lane *lane, const struct tried *tried,
     case ACTION_DONE:
         return request_end(txn, lane, tried, TICKET_DONE, "", response, false);
     case ACTION_RETRY:
-        return again(txn, lane, tried, true, reason);
     case ACTION_PUT_BACK:
-        return again(txn, lane, tried, false, reason);
+    case ACTION_RETURN:
+        return again(txn, lane, tried, verdict.action, reason);
     case ACTION_FAIL:
         if (verdict.dead_letter)
             log_ticket(EVENT_DEAD, &tried->ticket, lane->name, tried->attempts,

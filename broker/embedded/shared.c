@@ -118,7 +118,10 @@ process_space(void)
 
 /* ---- seats -------------------------------------------------------------- */
 
-/* Byte 0 of the file `lock` is the write lock, byte 1 + n is seat n's. */
+/* Byte 0 of the file `lock` is the write lock, byte 1 + n is seat n's, byte 1 +
+ * GUARD(n) its guard's. */
+#define GUARD(seat) (SEATS + (seat))
+
 static struct flock
 seat_lock(unsigned first, unsigned len)
 {
@@ -150,7 +153,27 @@ shared_is_alive(struct shared *shared, int lock_fd, unsigned own, unsigned seat,
 {
     if (seat >= SEATS || atomic_load(&shared->seats[seat].turn) != turn)
         return false;
-    return seat == own || others_hold(lock_fd, seat, 1);
+    return seat == own || others_hold(lock_fd, seat, 1) ||
+           others_hold(lock_fd, GUARD(seat), 1);
+}
+
+int
+shared_guard(int lock_fd, unsigned seat, struct error *err)
+{
+    struct flock lock = seat_lock(GUARD(seat), 1);
+    char path[64];
+
+    /* The same file, whatever its name leads to now, but a description of its
+     * own: who has a copy must not hold the other bytes. */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", lock_fd);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return error_system(err, -errno, "opening the lock's file again");
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+        return fd;
+    int r = error_system(err, -errno, "locking a seat's guard");
+    close(fd);
+    return r;
 }
 
 static void
@@ -175,6 +198,8 @@ find_seat(struct shared *shared, int lock_fd, unsigned *seat, struct error *err)
 {
     for (unsigned i = 0; i < SEATS; i++) {
         struct flock lock = seat_lock(i, 1);
+        if (others_hold(lock_fd, GUARD(i), 1))
+            continue;
         if (fcntl(lock_fd, F_OFD_SETLK, &lock) == 0) {
             seat_take(shared, i);
             *seat = i;
@@ -190,6 +215,18 @@ find_seat(struct shared *shared, int lock_fd, unsigned *seat, struct error *err)
 
 /* ---- the file ----------------------------------------------------------- */
 
+/* What the last process left: not the turns and leases, which say what becomes
+ * of its sessions. */
+static void
+forget(struct shared *shared)
+{
+    atomic_store(&shared->broken, false);
+    atomic_store(&shared->full, false);
+    atomic_store(&shared->holder, -1);
+    atomic_store(&shared->offset, clock_wall() - clock_boot());
+    atomic_store(&shared->offset_warned, false);
+}
+
 static void
 make_new(struct shared *shared)
 {
@@ -200,8 +237,7 @@ make_new(struct shared *shared)
     memcpy(shared->magic, SHARED_MAGIC, sizeof(shared->magic));
     shared->version = SHARED_VERSION;
     shared->size = sizeof(*shared);
-    atomic_store(&shared->holder, -1);
-    atomic_store(&shared->offset, clock_wall() - clock_boot());
+    forget(shared);
     for (unsigned i = 0; i < SEATS; i++)
         atomic_store(&shared->seats[i].turn, turn);
 }
@@ -213,20 +249,21 @@ is_ours(const struct shared *shared)
            shared->version == SHARED_VERSION && shared->size == sizeof(*shared);
 }
 
+/* fresh: nobody needs what is in it. */
 static int
-map(int fd, bool alone, struct shared **out, struct error *err)
+map(int fd, bool fresh, struct shared **out, struct error *err)
 {
     struct stat st;
 
     if (fstat(fd, &st) < 0)
         return error_system(err, -errno, "shared: stat");
-    if (alone && ftruncate(fd, sizeof(struct shared)) < 0)
+    if (fresh && ftruncate(fd, sizeof(struct shared)) < 0)
         return error_system(err, -errno, "shared: resizing");
     /* Without its blocks a full disk would be a SIGBUS later. */
-    int r = alone ? posix_fallocate(fd, 0, sizeof(struct shared)) : 0;
+    int r = fresh ? posix_fallocate(fd, 0, sizeof(struct shared)) : 0;
     if (r != 0)
         return error_system(err, -r, "shared: making room");
-    if (!alone && (size_t)st.st_size < sizeof(struct shared))
+    if (!fresh && (size_t)st.st_size < sizeof(struct shared))
         return error_set(err, -EINVAL,
                          "a process of another version of Cloakroom works on "
                          "this directory; stop it first");
@@ -236,7 +273,7 @@ map(int fd, bool alone, struct shared **out, struct error *err)
     if (at == MAP_FAILED)
         return error_system(err, -errno, "shared: mapping");
     *out = at;
-    if (alone)
+    if (fresh)
         make_new(*out);
     if (is_ours(*out))
         return 0;
@@ -257,7 +294,11 @@ shared_open(const char *directory, int lock_fd, struct shared **out,
     if (fd < 0) {
         r = error_system(err, -errno, "%s", path);
     } else {
-        r = map(fd, !others_hold(lock_fd, 0, SEATS), out, err);
+        const bool alone = !others_hold(lock_fd, 0, SEATS);
+        const bool guarded = others_hold(lock_fd, GUARD(0), SEATS);
+        r = map(fd, alone && !guarded, out, err);
+        if (r == 0 && alone && guarded)
+            forget(*out);
         close(fd);
     }
     free(path);

@@ -6,7 +6,12 @@
  *
  * A process lives as long as it holds the file lock on its seat's byte of the
  * file `lock`: the kernel lets go of it whatever way the process ends, also in
- * another pid namespace.
+ * another pid namespace. What it took may outlive it: a worker's spawner still
+ * has handlers to kill. So each seat has a second byte, its guard's, locked by
+ * a description that the worker and its spawner share; as long as one of them
+ * lives the worker's sessions count as alive, and the seat is nobody else's. A
+ * spawner alone is no company, for it never touches the store: who comes then
+ * comes alone, and only keeps what tells those sessions.
  *
  * A bell is a futex word. I1: bell_wait(bell, seen) returns at once if the bell
  * was rung after `seen` was read; so look for work between bell_seen and
@@ -93,11 +98,16 @@ struct shared {
 };
 
 /* Maps directory/shared; lock_fd is the file `lock`, whose write lock we hold.
- * Takes a seat. -EINVAL: a process of another version runs here. -ENOBUFS: all
- * seats are taken. */
+ * Takes a seat whose guard nobody has. -EINVAL: a process of another version
+ * runs here. -ENOBUFS: all seats are taken. */
 int shared_open(const char *directory, int lock_fd, struct shared **out,
                 unsigned *seat, struct error *err);
 void shared_close(struct shared *shared, unsigned seat);
+
+/* The guard of our seat, under the write lock: a descriptor, the caller's. It
+ * is held until the last copy of it is closed, in whatever process. Or -errno.
+ */
+int shared_guard(int lock_fd, unsigned seat, struct error *err);
 
 /* A look at the file without taking part; NULL when there is none to read. */
 struct shared *shared_peek(const char *directory);
@@ -111,7 +121,8 @@ void shared_let_go(struct shared *shared, unsigned seat);
 
 /* Is this process the only one on the directory? */
 bool shared_is_alone(int lock_fd, unsigned seat);
-/* Does the process that took this seat at that turn live? */
+/* Does the process that took this seat at that turn live, or who has its guard?
+ */
 bool shared_is_alive(struct shared *shared, int lock_fd, unsigned own,
                      unsigned seat, uint32_t turn);
 

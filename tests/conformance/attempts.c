@@ -310,6 +310,65 @@ START_TEST(what_did_not_start_is_put_back_and_costs_nothing)
 }
 END_TEST
 
+START_TEST(what_a_pause_kills_goes_back_at_once_and_costs_nothing)
+{
+    struct rig rig;
+    struct taker taker, other;
+    struct ticket ticket;
+    struct ticket_status status;
+
+    rig_init(&rig);
+    rig.queues[0].attempts = 1;
+    rig.queues[0].backoff_first = rig.queues[0].backoff_max = 3600000;
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(
+        submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
+    taker_open(&taker, broker, 0, "1", 1);
+    for (int i = 0; i < 3; i++)
+        taker_end(&taker, taker_next(&taker), OUTCOME_KILLED, "paused", true);
+    taker_end(&taker, taker_next(&taker), OUTCOME_KILLED, "paused", false);
+    ck_assert_int_eq(wait_state(broker, &ticket, TICKET_QUEUED), TICKET_QUEUED);
+    ck_assert_str_eq(stats(broker, 0).trouble, "");
+    ck_assert_uint_eq(stats(broker, 0).queued, 1);
+    ck_assert_uint_eq(stats(broker, 0).delayed, 0);
+    ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
+    ck_assert_int_eq(status.state, TICKET_QUEUED);
+    ck_assert_uint_eq(status.attempts, 0);
+    ck_assert_str_eq(status.reason, "paused");
+
+    struct broker *elsewhere = rig_worker(&rig);
+    taker_open(&other, elsewhere, 0, "1", 1);
+    struct attempt *attempt = taker_next(&other);
+    ck_assert_uint_eq(attempt->number, 1);
+    taker_answer(&other, attempt, "b", false);
+    ck_assert_int_eq(wait_end(broker, &ticket), TICKET_DONE);
+    taker_close(&other);
+    taker_close(&taker);
+    broker_close(elsewhere);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(what_a_pause_kills_and_may_not_be_repeated_is_a_dead_letter)
+{
+    struct rig rig;
+    struct taker taker;
+    struct ticket ticket;
+
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
+    taker_open(&taker, broker, 0, "1", 1);
+    taker_end(&taker, taker_next(&taker), OUTCOME_KILLED, "paused", false);
+    ck_assert_int_eq(wait_end(broker, &ticket), TICKET_FAILED);
+    ck_assert_ptr_nonnull(strstr(response(broker, &ticket), " 502 "));
+    ck_assert_ptr_nonnull(strstr(response(broker, &ticket), "\"killed\""));
+    ck_assert_uint_eq(stats(broker, 0).dead, 1);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(a_repetition_waits_for_its_backoff)
 {
     struct rig rig;
@@ -591,6 +650,8 @@ CASE(attempts, a_request_is_answered_once_by_its_handler,
      a_crash_is_repeated_until_the_attempts_are_used_up,
      a_timeout_that_is_given_up_is_a_504, only_what_may_be_repeated_is_repeated,
      what_did_not_start_is_put_back_and_costs_nothing,
+     what_a_pause_kills_goes_back_at_once_and_costs_nothing,
+     what_a_pause_kills_and_may_not_be_repeated_is_a_dead_letter,
      a_repetition_waits_for_its_backoff,
      a_repetition_stands_before_newer_requests,
      an_answer_over_the_cap_is_a_failure_and_no_dead_letter,

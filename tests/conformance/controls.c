@@ -362,7 +362,7 @@ START_TEST(what_is_killed_goes_back_if_it_may_and_is_lost_if_not)
     ck_assert_int_eq(broker_kill(broker, 0, 7, NULL), -ECANCELED);
     ck_assert_int_eq(broker_kill(broker, 0, 2, NULL), 0);
     taker_wait_cancel(&taker);
-    ck_assert_int_eq(taker.cancel_why, OUTCOME_KILLED);
+    ck_assert_int_eq(taker.why, OUTCOME_KILLED);
     taker_end(&taker, first, OUTCOME_KILLED, "killed", true);
     taker_end(&taker, second, OUTCOME_KILLED, "killed", true);
     wait_control(broker, 0, CONTROL_DRAINED);

@@ -333,6 +333,7 @@ START_TEST(a_running_request_is_cancelled_by_its_worker)
     ck_assert_int_eq(cancel(broker, &ticket), -EAGAIN);
     taker_wait_cancel(&taker);
     ck_assert(ticket_eq(&taker.cancelled, &ticket));
+    ck_assert_int_eq(taker.why, OUTCOME_CANCELLED);
     taker_end(&taker, attempt, OUTCOME_CANCELLED, "killed", false);
     ck_assert_int_eq(wait_end(broker, &ticket), TICKET_CANCELLED);
     ck_assert_ptr_nonnull(strstr(response(broker, &ticket), " 410 "));

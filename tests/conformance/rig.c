@@ -533,7 +533,7 @@ on_cancel(void *opaque, const struct ticket *ticket, uint64_t attempt_id,
 
     pthread_mutex_lock(&taker->lock);
     taker->cancelled = *ticket;
-    taker->cancel_why = why;
+    taker->why = why;
     taker->cancels++;
     pthread_cond_broadcast(&taker->moved);
     pthread_mutex_unlock(&taker->lock);

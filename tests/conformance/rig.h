@@ -90,7 +90,7 @@ struct taker {
     unsigned taken;        /* in all */
     unsigned cancels;
     struct ticket cancelled;
-    enum outcome cancel_why;
+    enum outcome why;
     boot_ms lease;
     bool lost;
     bool drained;

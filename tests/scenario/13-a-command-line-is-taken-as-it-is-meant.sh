@@ -35,6 +35,8 @@ refused 'argument is missing' submit
 refused 'too many arguments' submit /ok /ok
 refused '`1y`' wait --timeout 1y 0
 refused 'did you mean `ok`' worker --queue ko
+refused '`v 2` is no release; write letters' worker --release 'v 2'
+refused '`../v2` is no release; write letters' worker -r ../v2
 refused 'too many arguments' status a b
 refused 'did you mean --json' status --jsno
 is "requests accepted of all that" 0 "$(stat_of ok accepted)"

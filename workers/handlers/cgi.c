@@ -27,8 +27,8 @@
 struct cgi {
     struct handler handler; /* first */
     const struct handler_ground *ground;
-    const struct cgi_settings *settings;
-    char *home; /* working directory of the programs */
+    struct cgi_settings settings; /* for our release */
+    char *home;                   /* working directory of the programs */
 };
 
 /* One attempt. */
@@ -83,7 +83,7 @@ fail(struct cgi_run *it, enum outcome outcome, const char *reason)
 static int
 find_program(struct cgi_run *it, const struct cgi_path *path, struct error *err)
 {
-    const struct cgi_settings *settings = it->cgi->settings;
+    const struct cgi_settings *settings = &it->cgi->settings;
     struct stat st;
 
     free(it->program);
@@ -112,9 +112,9 @@ is_nph(const char *program)
 static int
 plan_arguments(const struct cgi_run *it, struct spawn_plan *plan)
 {
-    char *const *more = it->cgi->settings->directory == NULL
-                            ? it->cgi->settings->command + 1
-                            : NULL;
+    const struct cgi_settings *settings = &it->cgi->settings;
+    char *const *more =
+        settings->directory == NULL ? settings->command + 1 : NULL;
     const char *argument = it->program;
 
     buf_init(&plan->arguments, CGI_ENVIRONMENT_MAX);
@@ -138,7 +138,8 @@ make_plan(const struct cgi_run *it, const struct cgi_path *path,
         .attempt = it->run->attempt,
         .request = &it->request,
         .path = path,
-        .queue = ground->queue,
+        .settings = &it->cgi->settings,
+        .queue = ground->queue->name,
         .release = ground->release,
         .filename = it->program,
         .target = it->target,
@@ -230,7 +231,7 @@ begin_at(struct cgi_run *it, const struct cgi_path *path)
 static void
 begin(struct cgi_run *it)
 {
-    const struct cgi_settings *settings = it->cgi->settings;
+    const struct cgi_settings *settings = &it->cgi->settings;
     struct cgi_path path;
     struct error err;
 
@@ -360,7 +361,7 @@ on_child_end(struct child *child)
         run_tell_strays(it->run, how.strays, how.stubborn);
     if (how.error != 0 && how.error != E2BIG)
         tell_not_started(it, -how.error, how.step);
-    else if (run_is_interrupted(it->run))
+    else if (!run_may_answer(it->run))
         fail(it, OUTCOME_LOST, ""); /* the interruption says why */
     else if (how.error == E2BIG)
         refuse(it, 431, "too-large",
@@ -383,6 +384,7 @@ cgi_close(struct handler *handler)
 {
     struct cgi *cgi = CONTAINER_OF(handler, struct cgi, handler);
 
+    cgi_settings_fini(&cgi->settings);
     free(cgi->home);
     free(cgi);
 }
@@ -396,11 +398,12 @@ cgi_open(const struct handler_ground *ground, struct handler **out,
     (void)err;
     cgi->handler.kind = &cgi_kind;
     cgi->ground = ground;
-    cgi->settings = &ground->queue->handler.cgi;
-    if (cgi->settings->directory != NULL) {
-        cgi->home = mem_strdup(cgi->settings->directory);
+    cgi->settings =
+        cgi_settings_expand(&ground->queue->handler.cgi, ground->release);
+    if (cgi->settings.directory != NULL) {
+        cgi->home = mem_strdup(cgi->settings.directory);
     } else {
-        const char *program = cgi->settings->command[0];
+        const char *program = cgi->settings.command[0];
         const char *slash = strrchr(program, '/');
         assert(slash != NULL); /* settings_load makes paths absolute */
         cgi->home = slash == program

@@ -43,7 +43,7 @@ put_always(struct env *env, const char *name, struct slice value)
 static bool
 is_configured(const struct env *env, struct slice name)
 {
-    const struct cgi_settings *cgi = &env->call->queue->handler.cgi;
+    const struct cgi_settings *cgi = env->call->settings;
 
     for (size_t i = 0; i < cgi->environment_len; i++)
         if (slice_is(name, cgi->environment[i].name))
@@ -278,7 +278,7 @@ put_fields(struct env *env)
 static void
 put_configured(struct env *env)
 {
-    const struct cgi_settings *cgi = &env->call->queue->handler.cgi;
+    const struct cgi_settings *cgi = env->call->settings;
 
     for (size_t i = 0; i < cgi->environment_len; i++)
         if (strncmp(cgi->environment[i].name, "CLOAKROOM_", 10) != 0)
@@ -296,7 +296,7 @@ put_cloakroom(struct env *env)
     snprintf(attempt, sizeof(attempt), "%u", call->attempt->number);
     put_always(env, "CLOAKROOM_TICKET", slice_of(ticket));
     put_always(env, "CLOAKROOM_ATTEMPT", slice_of(attempt));
-    put_always(env, "CLOAKROOM_QUEUE", slice_of(call->queue->name));
+    put_always(env, "CLOAKROOM_QUEUE", slice_of(call->queue));
     put_always(env, "CLOAKROOM_RELEASE", slice_of(call->release));
 }
 

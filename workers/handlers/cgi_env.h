@@ -21,7 +21,8 @@ struct cgi_call {
     const struct attempt *attempt;
     const struct message *request;
     const struct cgi_path *path;
-    const struct queue_settings *queue;
+    const struct cgi_settings *settings;
+    const char *queue; /* its name */
     const char *release;
     const char *filename; /* of the program, absolute */
     struct slice target;

@@ -55,7 +55,10 @@ respond_open(const struct handler_ground *ground, struct handler **out,
 
     respond->handler.kind = &respond_kind;
     buf_init(&respond->message, ground->queue->max_response);
-    int r = build(&ground->queue->handler.respond, &respond->message);
+    struct respond_settings settings = respond_settings_expand(
+        &ground->queue->handler.respond, ground->release);
+    int r = build(&settings, &respond->message);
+    respond_settings_fini(&settings);
     if (r < 0) {
         respond_close(&respond->handler);
         return error_set(err, r,

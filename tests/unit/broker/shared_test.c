@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/embedded/directory.h"
 #include "tests/conformance/rig.h"
 #include "tests/unit/test.h"
 
@@ -126,6 +127,106 @@ START_TEST(who_comes_alone_begins_anew)
 }
 END_TEST
 
+/* A worker and its spawner: of the one lock_fd is closed, of the other guard.
+ */
+static int
+open_guarded(const struct rig *rig, struct shared **shared, unsigned *seat,
+             int *guard)
+{
+    struct error err;
+    const int fd = open_lock(rig);
+
+    ck_assert_int_eq(shared_open(rig->directory, fd, shared, seat, &err), 0);
+    *guard = shared_guard(fd, *seat, &err);
+    ck_assert_int_ge(*guard, 0);
+    ck_assert_int_ne(fcntl(*guard, F_GETFD) & FD_CLOEXEC, 0);
+    return fd;
+}
+
+START_TEST(a_guard_lives_on_for_a_worker_that_was_killed)
+{
+    struct rig rig;
+    struct shared *first, *worker, *third;
+    unsigned seats[3];
+    struct error err;
+    int guard;
+
+    rig_init(&rig);
+    const int fd = open_lock(&rig);
+    ck_assert_int_eq(shared_open(rig.directory, fd, &first, &seats[0], &err),
+                     0);
+    int worker_fd = open_guarded(&rig, &worker, &seats[1], &guard);
+    const uint32_t turn = atomic_load(&first->seats[seats[1]].turn);
+    shared_close(worker, seats[1]);
+    close(worker_fd);
+    ck_assert(shared_is_alive(first, fd, seats[0], seats[1], turn));
+    ck_assert(shared_is_alone(fd, seats[0]));
+    ck_assert_int_eq(directory_try_lock(fd), 0); /* a guard is no write lock */
+    directory_unlock(fd);
+
+    /* Nobody gets its seat meanwhile. */
+    const int third_fd = open_lock(&rig);
+    ck_assert_int_eq(
+        shared_open(rig.directory, third_fd, &third, &seats[2], &err), 0);
+    ck_assert_uint_ne(seats[2], seats[1]);
+    ck_assert(shared_is_alive(first, fd, seats[0], seats[1], turn));
+    ck_assert(shared_is_alive(third, third_fd, seats[2], seats[1], turn));
+    shared_close(third, seats[2]);
+    close(third_fd);
+
+    close(guard);
+    ck_assert(!shared_is_alive(first, fd, seats[0], seats[1], turn));
+    worker_fd = open_guarded(&rig, &worker, &seats[2], &guard);
+    ck_assert_uint_eq(seats[2], seats[1]);
+    ck_assert(!shared_is_alive(first, fd, seats[0], seats[1], turn));
+    close(guard);
+    shared_close(worker, seats[2]);
+    close(worker_fd);
+    shared_close(first, seats[0]);
+    close(fd);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(who_comes_alone_leaves_guarded_sessions_their_leases)
+{
+    struct rig rig;
+    struct shared *shared;
+    unsigned seats[2];
+    struct error err;
+    int guard;
+
+    rig_init(&rig);
+    int fd = open_guarded(&rig, &shared, &seats[0], &guard);
+    const uint32_t turn = atomic_load(&shared->seats[seats[0]].turn);
+    ck_assert(shared_renew(shared, 7, 50, 200));
+    atomic_store(&shared->broken, true);
+    shared_close(shared, seats[0]);
+    close(fd);
+
+    fd = open_lock(&rig);
+    ck_assert_int_eq(shared_open(rig.directory, fd, &shared, &seats[1], &err),
+                     0);
+    ck_assert(shared_is_alone(fd, seats[1]));
+    ck_assert(!atomic_load(&shared->broken));
+    ck_assert_uint_ne(seats[1], seats[0]);
+    ck_assert(shared_is_alive(shared, fd, seats[1], seats[0], turn));
+    ck_assert_int_eq(shared_lease(shared, 7, 100), 200);
+    close(guard);
+    ck_assert(!shared_is_alive(shared, fd, seats[1], seats[0], turn));
+    shared_close(shared, seats[1]);
+    close(fd);
+
+    fd = open_lock(&rig);
+    ck_assert_int_eq(shared_open(rig.directory, fd, &shared, &seats[1], &err),
+                     0);
+    ck_assert_int_eq(shared_lease(shared, 7, 100), 100);
+    shared_close(shared, seats[1]);
+    close(fd);
+    rig_fini(&rig);
+}
+END_TEST
+
 /* ---- the clock and rates ------------------------------------------------ */
 
 START_TEST(the_clock_follows_small_steps_and_ignores_jumps)
@@ -195,5 +296,7 @@ TESTS("broker", "shared", no_ring_is_lost,
       the_lock_is_let_go_only_by_who_is_told_to_hold_it,
       a_bell_that_nobody_rings_waits_for_its_limit,
       a_seat_lives_as_long_as_its_lock, who_comes_alone_begins_anew,
+      a_guard_lives_on_for_a_worker_that_was_killed,
+      who_comes_alone_leaves_guarded_sessions_their_leases,
       the_clock_follows_small_steps_and_ignores_jumps,
       a_rate_forgets_what_is_older_than_a_minute)

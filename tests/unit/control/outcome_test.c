@@ -57,6 +57,15 @@ START_TEST(one_that_may_not_be_repeated_fails_at_once)
 }
 END_TEST
 
+START_TEST(what_a_pause_kills_is_put_back_at_once_if_it_may_be)
+{
+    expect(OUTCOME_KILLED, true, 1, ACTION_RETURN, 0, false);
+    expect(OUTCOME_KILLED, true, 99, ACTION_RETURN, 0, false);
+    expect(OUTCOME_KILLED, false, 1, ACTION_FAIL, 502, true);
+    ck_assert_str_eq(outcome_word(OUTCOME_KILLED), "killed");
+}
+END_TEST
+
 START_TEST(some_ends_are_final_and_no_dead_letters)
 {
     for (int repeatable = 0; repeatable < 2; repeatable++) {
@@ -111,6 +120,7 @@ TESTS("control", "outcome", an_answer_is_done_whatever_else,
       what_did_not_start_is_put_back_and_costs_nothing,
       a_repeatable_one_is_repeated_until_attempts_are_used_up,
       one_that_may_not_be_repeated_fails_at_once,
+      what_a_pause_kills_is_put_back_at_once_if_it_may_be,
       some_ends_are_final_and_no_dead_letters,
       the_queue_has_the_last_word_on_repeating,
       backoff_doubles_to_its_maximum_with_jitter, final_states_never_change)

@@ -8,7 +8,7 @@ struct built {
     struct attempt *attempt;
     struct message request;
     struct cgi_path path;
-    struct queue_settings queue;
+    struct cgi_settings settings;
     struct spawn_plan plan;
 };
 
@@ -21,15 +21,14 @@ build(struct built *it, const char *method, const char *fields,
         .attempt = it->attempt,
         .request = &it->request,
         .path = &it->path,
-        .queue = &it->queue,
+        .settings = &it->settings,
+        .queue = "lane",
         .release = "v7",
         .filename = "/srv/prog",
         .target = SLICE("/run/in%20fo?a=b"),
         .redirected = redirected,
     };
 
-    it->queue.name =
-        it->queue.name == NULL ? mem_strdup("lane") : it->queue.name;
     it->attempt = make_attempt(method, "/run/in%20fo?a=b", fields, body);
     it->attempt->number = 3;
     call.attempt = it->attempt;
@@ -47,7 +46,6 @@ drop(struct built *it)
     cgi_path_fini(&it->path);
     message_fini(&it->request);
     free_attempt(it->attempt);
-    free(it->queue.name);
 }
 
 /* The value of a variable that stands there once; NULL: it is not there. */
@@ -186,8 +184,8 @@ START_TEST(the_configuration_wins_except_over_ours)
     };
     struct built it = {0};
 
-    it.queue.handler.cgi.environment = configured;
-    it.queue.handler.cgi.environment_len = ARRAY_LEN(configured);
+    it.settings.environment = configured;
+    it.settings.environment_len = ARRAY_LEN(configured);
     build(&it, "GET", "X-List: sent\r\n", SLICE(""), false);
     check(&it, "PATH", "/opt/bin");
     check(&it, "COLOR", "blue");

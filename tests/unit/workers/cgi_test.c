@@ -147,6 +147,32 @@ START_TEST(a_program_runs_in_its_directory_with_its_arguments)
 }
 END_TEST
 
+/* The zoo's folder stands for a release's. */
+START_TEST(a_release_runs_what_lies_in_its_folder)
+{
+    struct pair environment = {mem_strdup("ROOT"), mem_strdup("/{release}")};
+    static char argument[] = "of {release}";
+    struct fixture it;
+
+    fixture_init(&it, "../{release}/env.sh");
+    it.command[1] = argument;
+    it.queue.handler.cgi.environment = &environment;
+    it.queue.handler.cgi.environment_len = 1;
+    free(it.queue.release);
+    it.queue.release = mem_strdup("handlers");
+    fixture_open(&it);
+    struct message response = response_of(fixture_get(&it, "/run"));
+    ck_assert(body_has(&response, "argument=of handlers\n"));
+    ck_assert(body_has(&response, "ROOT=/handlers\n"));
+    ck_assert(body_has(&response, "CLOAKROOM_RELEASE=handlers\n"));
+    ck_assert(body_has(&response, "/tests/handlers\n"));
+    message_fini(&response);
+    fixture_close(&it);
+    free(environment.name);
+    free(environment.value);
+}
+END_TEST
+
 START_TEST(a_directory_runs_what_the_path_names)
 {
     static const struct {
@@ -444,6 +470,7 @@ TESTS("workers", "cgi", a_program_answers, a_body_of_any_size_comes_back,
       a_program_need_not_read_its_input,
       a_child_has_three_files_and_nothing_of_ours,
       a_program_runs_in_its_directory_with_its_arguments,
+      a_release_runs_what_lies_in_its_folder,
       a_directory_runs_what_the_path_names, a_failure_says_why,
       who_does_not_heed_sigterm_is_killed,
       a_field_injected_by_the_output_is_refused,

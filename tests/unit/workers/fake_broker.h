@@ -27,7 +27,9 @@ static struct {
     bool stopping;
     void (*on_drained)(void *opaque);
     bool drained;
-    bool supervised; /* the worker */
+    /* of the worker */
+    bool supervised;
+    const char *release; /* NULL: the queue's */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
 /* ---- what the worker calls ------------------------------------------------
@@ -43,6 +45,13 @@ broker_open(const struct broker_options *options, struct broker **out,
     ck_assert_int_eq(options->role, BROKER_WORKER);
     *out = (struct broker *)&broker;
     return 0;
+}
+
+int
+broker_guard(const struct broker *broker)
+{
+    (void)broker;
+    return -1;
 }
 
 void
@@ -175,8 +184,8 @@ fake_worker(struct queue_settings *queue, void *(*script)(void *),
             struct error *err)
 {
     struct settings settings = {.queues = queue, .queues_len = 1};
-    const struct worker_options options = {.queue = 0,
-                                           .supervised = fake.supervised};
+    const struct worker_options options = {
+        .queue = 0, .release = fake.release, .supervised = fake.supervised};
     pthread_t thread;
     sigset_t asked;
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 struct one {
@@ -44,11 +45,12 @@ on_one_lapsed(void *opaque)
 }
 
 static void
-open_one(struct one *it)
+open_guarded(struct one *it, int guard)
 {
     const struct spawner_options options = {
         .loop = &it->loop,
         .slots = 4,
+        .guard = guard,
         .on_dead = on_one_dead,
         .on_lapsed = on_one_lapsed,
         .opaque = it,
@@ -58,6 +60,12 @@ open_one(struct one *it)
     uv_loop_init(&it->loop);
     ck_assert_int_eq(spawner_start(&options, &it->spawner, &err), 0);
     spawner_wind(it->spawner, 1, clock_boot() + 60000);
+}
+
+static void
+open_one(struct one *it)
+{
+    open_guarded(it, 0);
 }
 
 static void
@@ -416,6 +424,30 @@ START_TEST(a_plan_that_is_too_large_is_refused)
 }
 END_TEST
 
+START_TEST(a_guard_is_held_by_the_spawner_and_by_no_child)
+{
+    struct one it = {0};
+    struct stat st;
+    char script[100], byte;
+    int ends[2];
+
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    ck_assert_int_eq(fstat(ends[0], &st), 0);
+    open_guarded(&it, ends[1]);
+    close(ends[1]);
+    snprintf(script, sizeof(script),
+             "! ls -l /proc/$$/fd | grep -q 'pipe:\\[%llu\\]'",
+             (unsigned long long)st.st_ino);
+    run_shell(&it, script);
+    ck_assert_int_eq(it.how.code, CLD_EXITED);
+    ck_assert_int_eq(it.how.status, 0);
+    ck_assert_int_lt(read(ends[0], &byte, 1), 0); /* somebody may write */
+    close_one(&it);
+    ck_assert_int_eq(read(ends[0], &byte, 1), 0);
+    close(ends[0]);
+}
+END_TEST
+
 TESTS("workers", "spawner", an_exit_is_told_as_it_was,
       a_program_that_cannot_run_tells_the_step, a_kill_hits_the_whole_group,
       a_slot_is_good_again_after_a_kill,
@@ -426,4 +458,5 @@ TESTS("workers", "spawner", an_exit_is_told_as_it_was,
       a_killed_worker_takes_everything_with_it,
       a_killed_spawner_is_noticed_and_nothing_is_left,
       a_stopped_worker_does_not_stop_the_clock,
-      a_plan_that_is_too_large_is_refused)
+      a_plan_that_is_too_large_is_refused,
+      a_guard_is_held_by_the_spawner_and_by_no_child)

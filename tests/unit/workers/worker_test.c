@@ -20,7 +20,7 @@ static int
 run_worker(const char *program, void *(*script)(void *), struct error *err)
 {
     char *command[2] = {program == NULL ? NULL : zoo(program), NULL};
-    static char name[] = "tests", release[] = "v1", body[] = "ok";
+    static char name[] = "tests", release[] = "v1", body[] = "in {release}";
 
     queue.name = name;
     queue.release = release;
@@ -60,6 +60,27 @@ START_TEST(a_fixed_answer_comes_at_once)
     struct error err;
 
     ck_assert_int_eq(run_worker(NULL, serve_and_stop, &err), 0);
+}
+END_TEST
+
+static void *
+see_the_release(void *unused)
+{
+    struct message response = response_of(fake_run("/run"));
+
+    ck_assert_str_eq(fake.session.options.release, "v2");
+    ck_assert(slice_is(response.body, "in v2"));
+    message_fini(&response);
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_worker_may_be_of_another_release_than_its_queue)
+{
+    struct error err;
+
+    fake.release = "v2";
+    ck_assert_int_eq(run_worker(NULL, see_the_release, &err), 0);
 }
 END_TEST
 
@@ -253,23 +274,34 @@ START_TEST(a_lapse_costs_what_comes_then_no_attempt)
 }
 END_TEST
 
-static void *
-cancel_it(void *unused)
+/* Ends one that runs, and sees how it ended. */
+static void
+end_it(enum outcome why, const char *reason)
 {
     struct attempt *attempt = make_attempt("GET", "/run", "", SLICE(""));
     struct ticket ticket = attempt->ticket;
     uint64_t id = attempt->id;
+    unsigned count = fake.finished;
 
     fake_give(attempt);
     fake.session.options.on_cancel(fake.session.options.opaque, &ticket, id,
-                                    OUTCOME_CANCELLED);
-    FAKE_AWAIT(fake.finished == 1);
-    ck_assert_int_eq(fake.last->outcome, OUTCOME_CANCELLED);
+                                   why);
+    FAKE_AWAIT(fake.finished == count + 1);
+    ck_assert_int_eq(fake.last->outcome, why);
+    ck_assert_str_eq(fake.last->reason, reason);
+    ck_assert(fake.last->again);
+}
+
+static void *
+cancel_it(void *unused)
+{
+    end_it(OUTCOME_CANCELLED, "the client cancelled it");
+    end_it(OUTCOME_KILLED, "an operator's pause ended it");
     kill(getpid(), SIGTERM);
     return unused;
 }
 
-START_TEST(a_cancel_ends_the_handler)
+START_TEST(a_cancel_or_a_pause_ends_the_handler)
 {
     struct error err;
 
@@ -354,12 +386,15 @@ START_TEST(a_missing_program_does_not_send_the_backlog_round)
 END_TEST
 
 TESTS("workers", "worker", a_worker_serves_until_it_is_asked_to_stop,
-      a_fixed_answer_comes_at_once, what_runs_may_end_and_nothing_is_kept,
-      a_second_signal_kills_the_handlers, a_closed_terminal_is_a_wish_to_stop,
+      a_fixed_answer_comes_at_once,
+      a_worker_may_be_of_another_release_than_its_queue,
+      what_runs_may_end_and_nothing_is_kept, a_second_signal_kills_the_handlers,
+      a_closed_terminal_is_a_wish_to_stop,
       a_supervised_worker_leaves_the_second_signal_to_up,
       a_lapse_of_the_spawners_clock_ends_the_session,
       a_lapse_costs_what_comes_then_no_attempt,
       a_spawner_that_hangs_is_given_up,
-      a_lost_lease_kills_and_a_new_hello_follows, a_cancel_ends_the_handler,
+      a_lost_lease_kills_and_a_new_hello_follows,
+      a_cancel_or_a_pause_ends_the_handler,
       without_its_spawner_a_worker_ends_with_an_error,
       a_missing_program_does_not_send_the_backlog_round)
