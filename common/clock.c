@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-static _Atomic span_ms shift;
+static _Atomic span_ms shift;      /* of all three */
+static _Atomic span_ms wall_shift; /* besides */
 
 static int64_t
 read_clock(clockid_t id)
@@ -34,13 +35,19 @@ clock_boot(void)
 wall_ms
 clock_wall(void)
 {
-    return read_clock(CLOCK_REALTIME);
+    return read_clock(CLOCK_REALTIME) + atomic_load(&wall_shift);
 }
 
 void
 clock_shift(span_ms by)
 {
     atomic_fetch_add(&shift, by);
+}
+
+void
+clock_set_wall(span_ms by)
+{
+    atomic_fetch_add(&wall_shift, by);
 }
 
 static char boot_id[37];

@@ -31,7 +31,9 @@ void clock_format(wall_ms t, char text[CLOCK_TEXT_SIZE]);
 #define CLOCK_HTTP_SIZE 30
 void clock_format_http(wall_ms t, char text[CLOCK_HTTP_SIZE]);
 
-/* Tests only: from now on all three clocks run this much ahead. */
+/* Tests only: from now on all three clocks run this much ahead; and the wall
+ * clock alone, as when somebody sets it. */
 void clock_shift(span_ms by);
+void clock_set_wall(span_ms by);
 
 #endif

@@ -8,17 +8,6 @@
 #define ASK(...)    ((struct ask){__VA_ARGS__})
 #define CHANGE(...) ((struct change){.by = "test", .kind = __VA_ARGS__})
 
-static struct control
-control_of(struct broker *broker, unsigned queue)
-{
-    struct control control;
-    struct error err;
-    int r = broker_control(broker, queue, &control, &err);
-
-    REQUIRE(r == 0, "%s", err.text);
-    return control;
-}
-
 static int
 change(struct broker *broker, unsigned queue, struct change change)
 {
@@ -35,43 +24,16 @@ must_change(struct broker *broker, unsigned queue, struct change wish)
 }
 
 static void
-pause_queue(struct broker *broker, unsigned queue)
-{
-    must_change(broker, queue, CHANGE(CHANGE_PAUSE, .why = "words"));
-}
-
-static void
 resume_queue(struct broker *broker, unsigned queue, const char *release)
 {
     must_change(broker, queue, CHANGE(CHANGE_RESUME, .release = release));
-}
-
-static enum control_state
-state_of(struct broker *broker, unsigned queue)
-{
-    return control_of(broker, queue).state;
-}
-
-static void
-wait_control(struct broker *broker, unsigned queue, enum control_state state)
-{
-    const mono_ms until = clock_mono() + RIG_LIMIT;
-
-    for (;;) {
-        const uint64_t seen = broker_control_seen(broker);
-        if (state_of(broker, queue) == state)
-            return;
-        REQUIRE(clock_mono() < until, "the queue did not become %s",
-                control_state_word(state));
-        broker_control_wait(broker, seen, 100);
-    }
 }
 
 static void
 drain_queue(struct broker *broker, unsigned queue)
 {
     pause_queue(broker, queue);
-    wait_control(broker, queue, CONTROL_DRAINED);
+    wait_queue(broker, queue, CONTROL_DRAINED);
 }
 
 /* ---- pause ----------------------------------------------------------------
@@ -153,7 +115,7 @@ START_TEST(a_queue_is_drained_when_what_runs_has_ended_and_not_before)
     ck_assert_uint_eq(attempt->epoch, 1);
     pause_queue(broker, 0);
     wait_ms(50);
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_PAUSED);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_PAUSED);
     ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
     ck_assert_uint_eq(barrier.len, 1);
     ck_assert_int_eq(barrier.members[0].state, MEMBER_EXPECTED);
@@ -161,7 +123,7 @@ START_TEST(a_queue_is_drained_when_what_runs_has_ended_and_not_before)
 
     taker_answer(&taker, attempt, "b", true);
     ck_assert_int_eq(wait_end(broker, &ticket), TICKET_DONE);
-    wait_control(broker, 0, CONTROL_DRAINED);
+    wait_queue(broker, 0, CONTROL_DRAINED);
     ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
     ck_assert_int_eq(barrier.members[0].state, MEMBER_ACKNOWLEDGED);
     ck_assert_uint_eq(barrier.ended, 1);
@@ -187,9 +149,9 @@ START_TEST(a_worker_that_comes_in_a_pause_is_not_waited_for_and_takes_nothing)
     pause_queue(broker, 0);
     taker_open(&late, broker, 0, "1", 1);
     ck_assert(taker_gets_nothing(&late, 50));
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_PAUSED);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_PAUSED);
     taker_answer(&early, attempt, "b", true);
-    wait_control(broker, 0, CONTROL_DRAINED);
+    wait_queue(broker, 0, CONTROL_DRAINED);
     resume_queue(broker, 0, NULL);
     ck_assert_int_eq(wait_end(broker, &tickets[0]), TICKET_DONE);
     taker_close(&early);
@@ -214,7 +176,7 @@ START_TEST(a_goodbye_accounts_for_a_worker)
     pause_queue(broker, 0);
     taker_close(&taker);
     attempt_free(attempt);
-    wait_control(broker, 0, CONTROL_DRAINED);
+    wait_queue(broker, 0, CONTROL_DRAINED);
     ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
     ck_assert_int_eq(barrier.members[0].state, MEMBER_LEFT);
     ck_assert_uint_eq(barrier.waited_out, 1);
@@ -249,7 +211,7 @@ START_TEST(a_pause_outlives_every_process)
     drain_queue(broker, 0);
     rig_close(&rig);
     broker = rig_open(&rig);
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_DRAINED);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_DRAINED);
     ck_assert_str_eq(control_of(broker, 0).why, "words");
     rig_fini(&rig);
 }
@@ -284,7 +246,7 @@ START_TEST(several_queues_change_together_or_not_at_all)
     ck_assert_int_eq(broker_change(broker, both, 2, &wish, after, &err),
                      -EALREADY);
     ck_assert_ptr_nonnull(strstr(err.text, "queue one"));
-    ck_assert_int_eq(state_of(broker, 1), CONTROL_OPEN);
+    ck_assert_int_eq(queue_state(broker, 1), CONTROL_OPEN);
     wish.kind = CHANGE_REFUSE;
     ck_assert_int_eq(broker_change(broker, both, 2, &wish, after, &err), 0);
     ck_assert_uint_eq(after[0].epoch, 2);
@@ -338,6 +300,42 @@ START_TEST(no_ttl_runs_in_a_pause)
 }
 END_TEST
 
+START_TEST(a_clock_that_is_set_ends_no_pause_and_no_lease)
+{
+    struct rig rig;
+    struct taker taker;
+    struct ticket tickets[2];
+    struct barrier barrier;
+    static const span_ms steps[] = {3600000, -7200000, 3600000};
+
+    rig_init(&rig);
+    rig.queues[0].ttl = 60000;
+    struct broker *broker = rig_open(&rig);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(submit(broker, ASK(.text = "a"), &tickets[i]), 0);
+    taker_open(&taker, broker, 0, "1", 1);
+    struct attempt *attempt = taker_next(&taker);
+    pause_queue(broker, 0);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        clock_set_wall(steps[i]);
+        wait_ms(1100); /* a sweep, and more than a lease */
+        ck_assert_int_ne(taker_lease(&taker), 0);
+        ck_assert_int_eq(queue_state(broker, 0), CONTROL_PAUSED);
+    }
+    taker_answer(&taker, attempt, "b", true);
+    wait_queue(broker, 0, CONTROL_DRAINED);
+    ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
+    ck_assert_int_eq(barrier.members[0].state, MEMBER_ACKNOWLEDGED);
+    barrier_fini(&barrier);
+    clock_set_wall(3600000);
+    resume_queue(broker, 0, NULL);
+    taker_answer(&taker, taker_next(&taker), "c", true);
+    ck_assert_int_eq(wait_end(broker, &tickets[1]), TICKET_DONE);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
+END_TEST
+
 /* ---- killing --------------------------------------------------------------
  */
 
@@ -365,7 +363,7 @@ START_TEST(what_is_killed_goes_back_if_it_may_and_is_lost_if_not)
     ck_assert_int_eq(taker.why, OUTCOME_KILLED);
     taker_end(&taker, first, OUTCOME_KILLED, "killed", true);
     taker_end(&taker, second, OUTCOME_KILLED, "killed", true);
-    wait_control(broker, 0, CONTROL_DRAINED);
+    wait_queue(broker, 0, CONTROL_DRAINED);
 
     ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
     ck_assert_uint_eq(barrier.killed, 2);
@@ -455,7 +453,7 @@ START_TEST(the_release_changes_only_in_a_drained_queue)
     ck_assert_int_eq(change(broker, 0, to_2), -ENOTEMPTY);
     ck_assert_str_eq(control_of(broker, 0).release, "1");
     taker_answer(&taker, attempt, "b", true);
-    wait_control(broker, 0, CONTROL_DRAINED);
+    wait_queue(broker, 0, CONTROL_DRAINED);
     ck_assert_int_eq(change(broker, 0, to_2), 0);
     ck_assert_str_eq(control_of(broker, 0).release, "2");
     ck_assert_int_eq(submit(broker, ASK(.text = "c"), &ticket), 0);
@@ -510,14 +508,14 @@ START_TEST(a_discarded_probe_leaves_the_request_in_its_place)
     ck_assert_int_eq(taker_probe(&prober, broker, 0, "2", &probe), 0);
     struct attempt *attempt = taker_next(&prober);
     ck_assert(ticket_eq(&attempt->ticket, &tickets[1]));
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_PROBING);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_PROBING);
     ck_assert_uint_eq(attempt->epoch, 3);
     ck_assert_int_eq(lookup(broker, &tickets[1], &status), 0);
     ck_assert_int_eq(status.state, TICKET_RUNNING);
     ck_assert_str_eq(status.release, "2");
     taker_answer(&prober, attempt, "probed", false);
     taker_close(&prober);
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_DRAINED);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_DRAINED);
     ck_assert_int_eq(lookup(broker, &tickets[1], &status), 0);
     ck_assert_int_eq(status.state, TICKET_QUEUED);
     ck_assert_uint_eq(status.attempts, 0);
@@ -584,7 +582,7 @@ START_TEST(a_prober_that_goes_away_leaves_the_queue_drained)
     struct attempt *attempt = taker_next(&prober);
     taker_close(&prober); /* with the attempt in hand */
     attempt_free(attempt);
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_DRAINED);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_DRAINED);
     ck_assert_int_eq(lookup(broker, &ticket, &status), 0);
     ck_assert_int_eq(status.state, TICKET_QUEUED);
     rig_fini(&rig);
@@ -609,7 +607,7 @@ START_TEST(a_probe_is_refused_where_it_cannot_be)
     ck_assert_int_eq(taker_probe(&prober, broker, 0, "1", &of_other), -ENOENT);
     ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
     ck_assert_int_eq(taker_probe(&prober, broker, 0, "1", &next), -EPERM);
-    ck_assert_int_eq(state_of(broker, 0), CONTROL_DRAINED);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_DRAINED);
     ck_assert_int_eq(taker_probe(&prober, broker, 0, "1", &discard), 0);
     ck_assert_int_eq(taker_probe(&second, broker, 0, "1", &discard),
                      -EINPROGRESS);
@@ -720,7 +718,7 @@ CASE(controls, a_paused_queue_accepts_and_starts_nothing,
      a_pause_outlives_every_process, a_change_on_an_old_epoch_is_refused,
      several_queues_change_together_or_not_at_all,
      a_refusing_queue_takes_no_request_and_goes_on_working,
-     no_ttl_runs_in_a_pause,
+     no_ttl_runs_in_a_pause, a_clock_that_is_set_ends_no_pause_and_no_lease,
      what_is_killed_goes_back_if_it_may_and_is_lost_if_not,
      what_runs_is_listed_with_its_worker_and_ticket,
      a_worker_of_another_release_waits_and_costs_no_attempt,

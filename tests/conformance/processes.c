@@ -322,8 +322,69 @@ START_TEST(every_request_ends_once_while_workers_are_killed)
 }
 END_TEST
 
+START_TEST(a_killed_worker_is_accounted_for_in_a_pause)
+{
+    struct rig rig;
+    struct child child;
+    struct ticket ticket;
+    struct barrier barrier;
+    char line[100];
+
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(
+        submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
+    child_start(&child, "holder", rig.directory);
+    ck_assert(child_read(&child, line));
+    pause_queue(broker, 0);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_PAUSED);
+    child_kill(&child);
+    /* Who looks sweeps: long before the lease is over. */
+    ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_DRAINED);
+    ck_assert_uint_eq(barrier.len, 1);
+    ck_assert_int_eq(barrier.members[0].state, MEMBER_DIED);
+    ck_assert_uint_eq(barrier.waited_out, 1);
+    barrier_fini(&barrier);
+    rig_fini(&rig);
+}
+END_TEST
+
+/* Its process lives, so only its lease says that it runs nothing any more. */
+START_TEST(a_stopped_worker_is_waited_for_until_its_lease_is_over)
+{
+    struct rig rig;
+    struct child child;
+    struct ticket ticket;
+    struct barrier barrier;
+    char line[100];
+    int status;
+
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(
+        submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
+    child_start(&child, "sleeper", rig.directory);
+    ck_assert(child_read(&child, line));
+    waitpid(child.pid, &status, WUNTRACED);
+    const mono_ms since = clock_mono();
+    pause_queue(broker, 0);
+    wait_queue(broker, 0, CONTROL_DRAINED);
+    ck_assert_int_ge(clock_mono() - since, 250); /* of a lease of 500 ms */
+    ck_assert_int_eq(broker_barrier(broker, 0, &barrier, NULL), 0);
+    ck_assert_int_eq(barrier.members[0].state, MEMBER_LAPSED);
+    barrier_fini(&barrier);
+    kill(child.pid, SIGCONT);
+    ck_assert_int_eq(child_wait(&child), 0); /* it was told of its loss */
+    ck_assert_str_eq(response(broker, &ticket), ""); /* its answer was fenced */
+    rig_fini(&rig);
+}
+END_TEST
+
 CASE(processes, nothing_accepted_is_lost_when_the_submitter_is_killed,
      the_attempt_of_a_killed_worker_is_lost_and_repeated,
      what_may_not_be_repeated_fails_when_its_worker_is_killed,
      the_answer_of_a_lapsed_lease_is_never_seen,
-     every_request_ends_once_while_workers_are_killed)
+     every_request_ends_once_while_workers_are_killed,
+     a_killed_worker_is_accounted_for_in_a_pause,
+     a_stopped_worker_is_waited_for_until_its_lease_is_over)

@@ -470,6 +470,52 @@ stats(struct broker *broker, unsigned queue)
     return found;
 }
 
+/* ---- control --------------------------------------------------------------
+ */
+
+struct control
+control_of(struct broker *broker, unsigned queue)
+{
+    struct control control;
+    struct error err;
+    int r = broker_control(broker, queue, &control, &err);
+
+    REQUIRE(r == 0, "%s", err.text);
+    return control;
+}
+
+enum control_state
+queue_state(struct broker *broker, unsigned queue)
+{
+    return control_of(broker, queue).state;
+}
+
+void
+wait_queue(struct broker *broker, unsigned queue, enum control_state state)
+{
+    const mono_ms until = clock_mono() + RIG_LIMIT;
+
+    for (;;) {
+        const uint64_t seen = broker_control_seen(broker);
+        if (queue_state(broker, queue) == state)
+            return;
+        REQUIRE(clock_mono() < until, "the queue did not become %s",
+                control_state_word(state));
+        broker_control_wait(broker, seen, 100);
+    }
+}
+
+void
+pause_queue(struct broker *broker, unsigned queue)
+{
+    const struct change change = {
+        .kind = CHANGE_PAUSE, .by = "test", .why = "words"};
+    struct error err;
+    int r = broker_change(broker, &queue, 1, &change, NULL, &err);
+
+    REQUIRE(r == 0, "%s", err.text);
+}
+
 /* ---- workers ------------------------------------------------------------ */
 
 static void

@@ -80,6 +80,15 @@ void wait_ms(span_ms span); /* for what must not happen meanwhile */
 
 struct queue_stats stats(struct broker *broker, unsigned queue);
 
+/* ---- control --------------------------------------------------------------
+ */
+
+struct control control_of(struct broker *broker, unsigned queue);
+enum control_state queue_state(struct broker *broker, unsigned queue);
+void wait_queue(struct broker *broker, unsigned queue,
+                enum control_state state);
+void pause_queue(struct broker *broker, unsigned queue); /* "words" */
+
 /* ---- workers ------------------------------------------------------------ */
 
 struct taker {
