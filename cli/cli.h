@@ -39,7 +39,8 @@ struct command {
 };
 
 extern const struct command up_command, ingress_command, worker_command,
-    submit_command, wait_command, status_command, check_command,
+    submit_command, wait_command, status_command, pause_command, resume_command,
+    refuse_command, accept_command, history_command, check_command,
     spawner_command;
 
 /* ---- options ------------------------------------------------------------ */

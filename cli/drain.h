@@ -22,6 +22,7 @@ struct drain {
      * order: another one means that this one was overtaken. */
     const uint64_t *pauses;
     span_ms limit;  /* below 0: as long as it takes */
+    bool kill;      /* asks what runs to end, again and again: OUTCOME_KILLED */
     int stop_fd;    /* readable: give up (a signalfd); -1: never */
     FILE *progress; /* NULL: shows nothing */
 };
@@ -31,8 +32,9 @@ struct drain {
  * broker says. */
 int drain_await(const struct drain *drain, struct error *err);
 
-/* Prints the receipt of a drained queue, for people or as JSON (the history
- * has it). 0, or what the broker says. */
+/* Prints the receipt of a drained queue, for people or as JSON, a value without
+ * a line's end (the history has it). queue: one of drain->queues, as there. 0,
+ * or what the broker says. */
 int drain_print_receipt(const struct drain *drain, unsigned queue, bool json,
                         struct error *err);
 

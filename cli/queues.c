@@ -1,6 +1,7 @@
 /* queues.c - which queues a control command is about, and who asks. */
 #include "cli/queues.h"
 
+#include <jansson.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,4 +84,24 @@ queues_operator(char by[BY_SIZE])
     gethostname(host, sizeof(host) - 1);
     snprintf(by, BY_SIZE, "%.50s@%s", name, host);
     return by;
+}
+
+int
+queues_check_reason(const struct command *command, const char *words)
+{
+    json_t *text = json_string(words);
+    const bool is_utf8 = text != NULL;
+
+    json_decref(text);
+    for (const char *at = words; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f || !is_utf8)
+            return command_fails(command, END_USAGE,
+                                 "--reason: one line of UTF-8, without control "
+                                 "characters");
+    }
+    if (strlen(words) >= WHY_SIZE)
+        return command_fails(command, END_USAGE,
+                             "--reason: at most %d bytes, and not %zu",
+                             WHY_SIZE - 1, strlen(words));
+    return -1;
 }

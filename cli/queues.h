@@ -28,4 +28,8 @@ int queues_tell_unknown(const struct command *command,
 /* "ann@host": who runs this command, also through sudo. */
 const char *queues_operator(char by[BY_SIZE]);
 
+/* Are these words good for the record: UTF-8 without control characters, and
+ * not too many? -1, or the exit code after the mistake was told. */
+int queues_check_reason(const struct command *command, const char *words);
+
 #endif
