@@ -110,8 +110,9 @@ struct submission {
     void (*on_submitted)(struct submission *submission);
     /* out */
     int r;       /* 0: durable. -ENOBUFS: max_depth. -EEXIST: the key was used
-                  * for another request. -ENOSPC, -ENOTCONN, -ESHUTDOWN, -EIO:
-                  * nothing was stored */
+                  * for another request. -ECONNREFUSED: the queue takes nothing
+                  * new. -ENOSPC, -ENOTCONN, -ESHUTDOWN, -EIO: nothing was
+                  * stored */
     bool joined; /* the key had this request already: see ticket */
     wall_ms submitted;
     wall_ms paused_since; /* 0: the queue is open */
@@ -135,12 +136,12 @@ struct ticket_status {
     unsigned attempts;                 /* counted so far */
     char release[65];                  /* of the last attempt; "" before one */
     wall_ms submitted, started, ended; /* 0: not so far */
-    wall_ms paused_since;              /* 0: its queue is not paused */
-    char paused_why[200];              /* the operator's words */
     int64_t position; /* requests ahead of it in the queue; -1: not queued */
     bool has_replays, has_replayed_by;
     struct ticket replays;     /* the dead letter that it repeats */
     struct ticket replayed_by; /* the newest repetition of it */
+    wall_ms paused_since;      /* 0: its queue is not paused */
+    char paused_why[200];      /* the operator's words; "" */
 };
 
 struct lookup {

@@ -64,6 +64,7 @@ end_of(int r)
     case 0:
         return END_OK;
     case -EAGAIN:
+    case -ECONNREFUSED:
     case -ENOBUFS:
     case -ENOSPC:
     case -ETIMEDOUT:

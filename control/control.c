@@ -225,6 +225,12 @@ probe_it(struct control *control, struct error *err)
 {
     if (control->state == CONTROL_PROBING)
         return tell_probing(err);
+    if (is_held(control) && control->upgrade.step != STEP_VERIFYING)
+        return error_set(err, -EBUSY,
+                         "an upgrade from release %s to %s holds it (%s); it "
+                         "can be probed in its verify command",
+                         control->upgrade.from, control->upgrade.to,
+                         upgrade_step_word(control->upgrade.step));
     if (control->state != CONTROL_DRAINED)
         return error_set(err, -ENOTEMPTY,
                          "it is %s; a probe needs a queue that is recorded as "

@@ -15,8 +15,8 @@
 
 /* ---- places of waiting clients ---- */
 
-static bool
-take_place(struct client *client)
+bool
+exchange_take_place(struct client *client)
 {
     struct ingress *ingress = client->lane->ingress;
 
@@ -51,7 +51,7 @@ begin_wait(struct client *client)
     struct lane *lane = client->lane;
 
     if (client->plan.wait == 0 || lane->stage != LANE_OPEN ||
-        !take_place(client))
+        !exchange_take_place(client))
         return;
     client->wait_until = lane->now + client->plan.wait;
     waiters_add(waiters_of(client), &client->waiter, &client->ticket,
@@ -60,13 +60,12 @@ begin_wait(struct client *client)
 
 /* ---- endings ---- */
 
-/* The answer is in client->response: sends it, after a mail that may still be
- * on its way. */
-static void
-finish(struct client *client)
+void
+exchange_finish(struct client *client)
 {
     if (waiters_withdraw(waiters_of(client), &client->waiter)) {
-        give_place(client);
+        if (client->errand != ERRAND_EVENTS || client->events.is_over)
+            give_place(client);
         client_resume(client);
     } else {
         client->phase = PHASE_WAITING;
@@ -79,7 +78,7 @@ static void
 finish_stored(struct client *client, struct answer *answer)
 {
     reply_stored(client, &answer);
-    finish(client);
+    exchange_finish(client);
 }
 
 static void
@@ -92,18 +91,24 @@ wait_on(struct client *client)
                         soon < client->wait_until ? soon : client->wait_until);
 }
 
+static bool
+waits_on(const struct client *client)
+{
+    return client->wait_until > client->lane->now &&
+           client->lane->stage == LANE_OPEN;
+}
+
 /* The request is kept and has no response so far. */
 static void
 settle(struct client *client, const struct ticket_status *status)
 {
     if (client->answer != NULL) {
         finish_stored(client, TAKE(client->answer));
-    } else if (client->wait_until > client->lane->now &&
-               client->lane->stage == LANE_OPEN) {
+    } else if (waits_on(client)) {
         wait_on(client);
     } else {
         reply_accepted(client, status);
-        finish(client);
+        exchange_finish(client);
     }
 }
 
@@ -123,6 +128,13 @@ settle_new(struct client *client)
     settle(client, &status);
 }
 
+/* Does it hold a request that it has put on the queue itself? */
+static bool
+is_accepted(const struct client *client)
+{
+    return client->errand == ERRAND_SUBMIT && !client->is_joined;
+}
+
 /* ---- looking ---- */
 
 /* A lookup or a cancellation on its way. */
@@ -138,13 +150,17 @@ on_lookup_return(struct client *client)
     struct call *call = TAKE(client->call);
     struct lookup *lookup = &call->lookup;
 
-    if (lookup->r < 0) {
+    if (client->errand == ERRAND_EVENTS) {
+        events_on_lookup(client, lookup->r, &lookup->status);
+    } else if (lookup->r < 0 && lookup->r != -ENOENT && is_accepted(client)) {
+        settle_new(client); /* it is kept, whatever the look came to */
+    } else if (lookup->r < 0) {
         reply_result(client, lookup->r);
-        finish(client);
+        exchange_finish(client);
     } else if (client->errand == ERRAND_STATUS ||
                client->errand == ERRAND_CANCEL) {
         reply_status(client, &lookup->status);
-        finish(client);
+        exchange_finish(client);
     } else if (lookup->stored != NULL) {
         finish_stored(client, answer_new(&lookup->stored));
     } else {
@@ -163,8 +179,8 @@ on_found(struct lookup *lookup)
     mailbox_post(&client->lane->returns, &client->returned);
 }
 
-static void
-look_up(struct client *client)
+void
+exchange_look_up(struct client *client)
 {
     struct call *call = mem_new(struct call);
 
@@ -192,10 +208,10 @@ look_up_or_end(struct client *client)
     };
 
     if (client->lane->stage < LANE_CUT) {
-        look_up(client);
+        exchange_look_up(client);
     } else {
         reply_accepted(client, &status);
-        finish(client);
+        exchange_finish(client);
     }
 }
 
@@ -213,7 +229,7 @@ on_cancel_return(struct client *client)
         look_up_or_end(client);
     } else {
         reply_result(client, r);
-        finish(client);
+        exchange_finish(client);
     }
 }
 
@@ -266,9 +282,12 @@ on_submit_return(struct client *client)
     intake_release(client);
     if (submission->r < 0) {
         reply_result(client, submission->r);
-        finish(client);
+        exchange_finish(client);
     } else if (submission->joined) {
         join(client);
+    } else if (client->answer == NULL && !waits_on(client) &&
+               reply_tells_more(client)) {
+        look_up_or_end(client);
     } else {
         settle_new(client);
     }
@@ -320,6 +339,8 @@ exchange_start(struct client *client)
         reply_problem(client, 503, "busy", "no memory; try again");
         return;
     }
+    if (client->errand == ERRAND_EVENTS && !events_admit(client))
+        return;
     client_suspend(client);
     client->phase = PHASE_CALLING;
     switch (client->errand) {
@@ -328,13 +349,16 @@ exchange_start(struct client *client)
         break;
     case ERRAND_RESPONSE:
         begin_wait(client);
-        look_up(client);
+        exchange_look_up(client);
         break;
     case ERRAND_STATUS:
-        look_up(client);
+        exchange_look_up(client);
         break;
     case ERRAND_CANCEL:
         cancel(client);
+        break;
+    case ERRAND_EVENTS:
+        events_start(client);
         break;
     }
 }
@@ -346,9 +370,11 @@ exchange_on_answer(struct client *client)
 
     if (client->phase == PHASE_CALLING) {
         client->answer = answer; /* the call's return will find it */
+    } else if (client->errand == ERRAND_EVENTS) {
+        events_on_answer(client, answer);
     } else if (client->response != NULL) {
         answer_unref(answer);
-        finish(client);
+        exchange_finish(client);
     } else {
         finish_stored(client, answer);
     }
@@ -357,6 +383,10 @@ exchange_on_answer(struct client *client)
 void
 exchange_wait_over(struct client *client)
 {
+    if (client->errand == ERRAND_EVENTS) {
+        events_wait_over(client);
+        return;
+    }
     if (!waiters_withdraw(waiters_of(client), &client->waiter))
         return; /* the answer is on its way */
     give_place(client);
@@ -366,11 +396,15 @@ exchange_wait_over(struct client *client)
 void
 exchange_hung_up(struct client *client)
 {
+    if (client->errand == ERRAND_EVENTS) {
+        events_hung_up(client);
+        return;
+    }
     if (client->phase != PHASE_WAITING ||
         !waiters_withdraw(waiters_of(client), &client->waiter))
         return;
     client->is_gone = true;
-    finish(client);
+    exchange_finish(client);
 }
 
 void
@@ -381,6 +415,8 @@ exchange_reset(struct client *client)
     if (client->phase == PHASE_IDLE)
         return;
     intake_release(client);
+    events_reset(client);
+    give_place(client);
     answer_unref(client->answer);
     free(client->key);
     reply_drop(client);

@@ -86,6 +86,8 @@ read_field(struct head *head, struct seen *seen, const struct field *field,
             return read_expect(head, value, refusal);
         if (slice_is_nocase(name, "Prefer"))
             prefer_parse(&head->prefer, value);
+        if (slice_is_nocase(name, "Accept"))
+            accept_parse(&head->accept, value);
         return 0;
     case 10:
         if (slice_is_nocase(name, "Connection"))
@@ -94,6 +96,10 @@ read_field(struct head *head, struct seen *seen, const struct field *field,
     case 12:
         if (slice_is_nocase(name, "Content-Type"))
             head->content_type = value;
+        return 0;
+    case 13:
+        if (slice_is_nocase(name, "Last-Event-ID"))
+            head->last_event_id = value;
         return 0;
     case 14:
         if (!slice_is_nocase(name, "Content-Length"))

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/message.h"
+#include "ingress/accept.h"
 #include "ingress/prefer.h"
 #include "ingress/refusal.h"
 #include "ingress/target.h"
@@ -30,6 +31,8 @@ struct head {
     struct slice key;          /* its value, as sent */
     struct slice content_type; /* empty when there is none */
     struct prefer prefer;
+    struct accept accept;
+    struct slice last_event_id; /* Last-Event-ID; empty when there is none */
     bool has_named; /* Connection names fields, which are to be dropped too */
 };
 

@@ -214,6 +214,9 @@ ingress_run(const struct settings *settings,
     };
     /* malloc_trim gives back nothing of the top of other arenas. */
     mallopt(M_ARENA_MAX, 1);
+    /* Under a sanitizer glibc's own malloc wakes here, not in two lanes at
+     * once, which it does not survive. */
+    malloc_trim(0);
     int signals = open_signals(err);
     int r = signals < 0 ? signals : start(&ingress, err);
 

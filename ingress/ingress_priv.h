@@ -3,15 +3,19 @@
  * A client is one connection and the one request that is open on it:
  *
  *     IDLE --> BODY --> CALLING <--> WAITING
- *      ^        |          |            |
- *      |        v          v            v
- *      +----- ANSWERED <---+------------+       REFUSED: answered before the
+ *      ^        |         | ^           |
+ *      |        v         v | I7        v
+ *      +----- ANSWERED <--+-+-----------+       REFUSED: answered before the
  *                                               body's end; the rest is dropped
  *
  * I4: libmicrohttpd's side of it is suspended exactly in CALLING and WAITING.
  * I5: in CALLING one call to the broker is out, and `returned` will come back
  *     by the lane's mailbox; in WAITING the waiter is LISTED or POSTED.
  * I6: a suspended client is resumed only with its waiter OUT.
+ * I7: a stream of events that goes on is ANSWERED while libmicrohttpd has, or
+ *     can get, bytes of it, and returns from there to CALLING: libmicrohttpd
+ *     suspends it when it asks for more and there is nothing. It keeps its
+ *     place among those who wait until it is over.
  *
  * Threads: a client and a lane belong to the lane's thread; struct ingress does
  * not change but for its atomics.
@@ -100,6 +104,17 @@ enum errand {
     ERRAND_STATUS,   /* GET /-/tickets/T */
     ERRAND_RESPONSE, /* GET /-/tickets/T/response */
     ERRAND_CANCEL,   /* DELETE /-/tickets/T */
+    ERRAND_EVENTS,   /* GET /-/tickets/T/events */
+};
+
+/* What a stream of events has besides. */
+struct events {
+    struct buf out;  /* not given to libmicrohttpd so far */
+    char *told;      /* the status document of the last event; NULL: none */
+    bool has_begun;  /* its head is queued: it cannot be refused any more */
+    bool is_over;    /* what is in out is the last of it */
+    int quiet_looks; /* that saw no change, one after the other */
+    mono_ms heartbeat_at;
 };
 
 #define CLIENT_MAGIC 0x636c6e74u
@@ -135,6 +150,7 @@ struct client {
     int status_is;      /* HTTP status that the status document goes out with */
     struct waiter waiter;
     struct answer *answer; /* came by the waiter's mail, not used so far */
+    struct events events;  /* of ERRAND_EVENTS */
     struct mail returned;  /* the call below is back: */
     void (*on_return)(struct client *client);
     struct submission submission;
@@ -166,6 +182,27 @@ void exchange_hung_up(struct client *client);   /* nobody listens any more */
 void exchange_reset(struct client *client);     /* its end, whatever phase */
 void exchange_on_answer(struct client *client); /* its waiter was POSTED */
 
+/* For events.c. Counts the client as one that waits; false: there are too many.
+ */
+bool exchange_take_place(struct client *client);
+/* Looks up client->ticket: CALLING. */
+void exchange_look_up(struct client *client);
+/* What it is resumed for is ready: resumes it, after a mail that may still be
+ * on its way. */
+void exchange_finish(struct client *client);
+
+/* ---- events.c: /-/tickets/T/events ---- */
+
+/* Before it is suspended. False: refused, client->response says why. */
+bool events_admit(struct client *client);
+void events_start(struct client *client);
+void events_on_lookup(struct client *client, int r,
+                      const struct ticket_status *status);
+void events_on_answer(struct client *client, struct answer *answer);
+void events_wait_over(struct client *client); /* or the lane ends */
+void events_hung_up(struct client *client);
+void events_reset(struct client *client);
+
 /* ---- replies.c: what goes out ---- */
 
 /* Each sets client->response and client->status. */
@@ -173,8 +210,13 @@ void reply_problem(struct client *client, int status, const char *code,
                    const char *detail);
 void reply_result(struct client *client, int r); /* a broker's refusal */
 void reply_accepted(struct client *client, const struct ticket_status *status);
+/* Of a request that was just accepted: is more to be said in its 202 than that,
+ * for which it must be looked up? */
+bool reply_tells_more(const struct client *client);
 void reply_status(struct client *client, const struct ticket_status *status);
 void reply_stored(struct client *client, struct answer **answer);
+void reply_stream(struct client *client, struct MHD_Response *response);
+void reply_nothing(struct client *client); /* 204 */
 void reply_add(struct client *client, const char *name, const char *value);
 void reply_drop(struct client *client); /* lets go of client->response */
 /* Writes a refusal to the socket itself, for where libmicrohttpd takes no

@@ -68,6 +68,9 @@ client_resume(struct client *client)
     assert(client->waiter.state == WAITER_OUT);
     unwatch(client);
     client->phase = PHASE_ANSWERED;
+    client_set_deadline(client,
+                        client->lane->now +
+                            client->lane->ingress->settings->body_timeout);
     MHD_resume_connection(client->connection);
 }
 

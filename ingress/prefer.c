@@ -4,31 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "common/message.h"
-
-/* Cuts up to the next separator that is not inside a quoted string. False when
- * *rest was used up. */
-static bool
-cut_outside_quotes(struct slice *rest, char separator, struct slice *part)
-{
-    bool quoted = false;
-    size_t i = 0;
-
-    if (rest->at == NULL)
-        return false;
-    for (; i < rest->len; i++) {
-        char c = rest->at[i];
-        if (quoted && c == '\\' && i + 1 < rest->len)
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (c == separator && !quoted)
-            break;
-    }
-    *part = (struct slice){rest->at, i};
-    *rest = i < rest->len ? slice_from(*rest, i + 1) : (struct slice){NULL, 0};
-    return true;
-}
+#include "ingress/list.h"
 
 /* The inside of a quoted string; numbers need no escapes. */
 static struct slice
@@ -69,10 +45,10 @@ prefer_parse(struct prefer *prefer, struct slice value)
 {
     struct slice preference, rest = value;
 
-    while (cut_outside_quotes(&rest, ',', &preference)) {
+    while (list_cut(&rest, ',', &preference)) {
         struct slice first, name, word = {NULL, 0};
-        cut_outside_quotes(&preference, ';', &first); /* no parameters known */
-        if (!cut_outside_quotes(&first, '=', &name))
+        list_cut(&preference, ';', &first); /* no parameters known */
+        if (!list_cut(&first, '=', &name))
             continue;
         if (first.at != NULL)
             word = unquote(slice_trim(first));

@@ -9,9 +9,11 @@
 #include "common/message.h"
 #include "common/problem.h"
 #include "ingress/ingress_priv.h"
+#include "ingress/page.h"
 #include "ingress/status.h"
 
 #define PROBLEM_MAX 4096
+#define REFRESH_MIN 3 /* seconds, of a page that loads itself anew */
 #define PATH_SIZE   (sizeof("/-/tickets//response") + TICKET_TEXT)
 
 /* ---- parts ---- */
@@ -70,12 +72,23 @@ ticket_path(const struct ticket *ticket, char path[PATH_SIZE])
     text_end(&text);
 }
 
-/* When to ask again: soon for a young request, seldom for an old one. */
-static void
-add_retry_after(struct client *client, const struct ticket *ticket)
+/* When to ask again, in seconds: soon for a young request, seldom for an old
+ * one; of one behind a pause the pause's age counts. */
+static int
+retry_after(const struct client *client, const struct ticket_status *status)
 {
-    span_ms age = ticket == NULL ? 0 : clock_wall() - ticket_time(ticket);
-    int seconds = age < 20000 ? 1 : age > 300000 ? 30 : (int)(age / 10000);
+    bool is_paused = status_is_paused(status);
+    span_ms age = clock_wall() - (is_paused ? status->paused_since
+                                            : ticket_time(&client->ticket));
+    int most = is_paused ? 60 : 30;
+
+    return age < 20000 ? 1 : age > most * 10000 ? most : (int)(age / 10000);
+}
+
+static void
+add_retry_after(struct client *client, const struct ticket_status *status)
+{
+    int seconds = retry_after(client, status);
     char storage[16];
     struct text text = text_over(storage, sizeof(storage));
 
@@ -83,16 +96,28 @@ add_retry_after(struct client *client, const struct ticket *ticket)
     reply_add(client, MHD_HTTP_HEADER_RETRY_AFTER, text_end(&text));
 }
 
+/* A browser gets the waiting page in place of a 202's JSON. */
+static bool
+wants_page(const struct client *client)
+{
+    return accept_prefers_html(&client->head.accept);
+}
+
 static void
 add_preferences(struct client *client, bool is_ticket)
 {
     char applied[PREFER_APPLIED_SIZE];
+    bool is_applied = client->plan.async_applied || client->plan.wait_applied;
 
     if (client->is_joined)
         reply_add(client, "Idempotency-Replayed", "true");
-    if (!client->plan.async_applied && !client->plan.wait_applied)
+    if (is_ticket && client->status == 202 && wants_page(client))
+        reply_add(client, MHD_HTTP_HEADER_VARY,
+                  is_applied ? "Prefer, Accept" : "Accept");
+    else if (is_applied)
+        reply_add(client, MHD_HTTP_HEADER_VARY, "Prefer");
+    if (!is_applied)
         return;
-    reply_add(client, MHD_HTTP_HEADER_VARY, "Prefer");
     prefer_applied(&client->plan, is_ticket, applied);
     if (applied[0] != '\0')
         reply_add(client, "Preference-Applied", applied);
@@ -152,6 +177,9 @@ result_detail(const struct client *client, int r)
     case -ENOBUFS:
         return "the queue has as many requests as its max_depth allows; try "
                "again later";
+    case -ECONNREFUSED:
+        return "the queue takes nothing new for now, by its operator's wish; "
+               "try again later";
     case -ENOSPC:
         return "no space left to store the request; nothing was accepted";
     case -ESHUTDOWN:
@@ -191,14 +219,44 @@ set_status(struct client *client, int http_status,
              (struct slice){text.at, text.len});
 }
 
+/* Where the page's script writes the response in its place, the policy would
+ * hold for that as well, and forbid it its own scripts and styles. */
+static void
+set_page(struct client *client, const struct ticket_status *status)
+{
+    int seconds = retry_after(client, status);
+    const struct page page = {
+        .ticket = &client->ticket,
+        .status = status,
+        .refresh = seconds < REFRESH_MIN ? REFRESH_MIN : seconds,
+        .is_in_place = client->errand == ERRAND_SUBMIT,
+    };
+    char storage[PAGE_SIZE], policy[PAGE_POLICY_SIZE];
+    struct text text = text_over(storage, sizeof(storage));
+
+    page_write(&text, &page);
+    assert(!text.is_cut);
+    set_body(client, 202, "text/html; charset=utf-8",
+             (struct slice){text.at, text.len});
+    if (!page.is_in_place) {
+        page_policy(policy);
+        reply_add(client, "Content-Security-Policy", policy);
+    }
+}
+
 void
 reply_status(struct client *client, const struct ticket_status *status)
 {
     int http_status = client->status_is == 0 ? 200 : client->status_is;
 
-    set_status(client, http_status, status);
+    if (http_status == 202 && wants_page(client)) {
+        set_page(client, status);
+        reply_add(client, MHD_HTTP_HEADER_VARY, "Accept");
+    } else {
+        set_status(client, http_status, status);
+    }
     if (!ticket_state_is_final(status->state))
-        add_retry_after(client, &client->ticket);
+        add_retry_after(client, status);
 }
 
 /* A strict route's client did not ask for a ticket: that it gets no response
@@ -222,6 +280,8 @@ set_accepted(struct client *client, const struct ticket_status *status)
                     "the response was not there in time; the request goes on, "
                     "ask for it at Location",
                     &client->ticket);
+    } else if (wants_page(client)) {
+        set_page(client, status);
     } else {
         set_status(client, 202, status);
         reply_add(client, MHD_HTTP_HEADER_CONTENT_LOCATION, path);
@@ -231,17 +291,18 @@ set_accepted(struct client *client, const struct ticket_status *status)
     text_add(&link, SLICE(">; rel=\"monitor\""));
     reply_add(client, MHD_HTTP_HEADER_LOCATION, path);
     reply_add(client, MHD_HTTP_HEADER_LINK, text_end(&link));
-    add_retry_after(client, &client->ticket);
+    add_retry_after(client, status);
     add_preferences(client, true);
 }
 
-/* Is this the 202 of every day: of a request that is new and does not wait? */
+/* Is this the 202 of every day: of a request that is new, does not wait, and
+ * has nothing to tell but that? */
 static bool
 is_receipt(const struct client *client)
 {
     return client->errand == ERRAND_SUBMIT && client->plan.wait == 0 &&
            !client->plan.wait_applied && !client->is_joined &&
-           client->lane->stage == LANE_OPEN;
+           !reply_tells_more(client) && client->lane->stage == LANE_OPEN;
 }
 
 static void
@@ -262,6 +323,12 @@ give_receipt(struct client *client, const struct ticket_status *status)
     receipt->is_async = client->plan.async_applied;
 }
 
+bool
+reply_tells_more(const struct client *client)
+{
+    return client->submission.paused_since != 0 || wants_page(client);
+}
+
 void
 reply_accepted(struct client *client, const struct ticket_status *status)
 {
@@ -269,6 +336,26 @@ reply_accepted(struct client *client, const struct ticket_status *status)
         give_receipt(client, status);
     else
         set_accepted(client, status);
+}
+
+/* ---- streams of events ---- */
+
+void
+reply_stream(struct client *client, struct MHD_Response *response)
+{
+    set_response(client, 200, 0, response);
+    reply_add(client, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    reply_add(client, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    reply_add(client, "X-Accel-Buffering", "no"); /* for nginx in front */
+}
+
+void
+reply_nothing(struct client *client)
+{
+    set_response(
+        client, 204, 0,
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+    reply_add(client, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 }
 
 /* ---- stored responses ---- */

@@ -30,16 +30,28 @@ add_ticket(struct text *text, struct slice name, const struct ticket *ticket)
     add_text(text, name, formatted);
 }
 
+bool
+status_is_paused(const struct ticket_status *status)
+{
+    return status->state == TICKET_QUEUED && status->paused_since != 0;
+}
+
 void
 status_write(struct text *text, const struct ticket *ticket,
              const struct ticket_status *status)
 {
     char name[TICKET_TEXT + 1];
+    bool is_paused = status_is_paused(status);
 
     ticket_format(ticket, name);
     add_text(text, SLICE("{\"ticket\":"), name);
     add_text(text, SLICE(",\"state\":"), ticket_state_word(status->state));
-    add_text(text, SLICE(",\"reason\":"), status->reason);
+    add_text(text, SLICE(",\"reason\":"),
+             is_paused ? "paused" : status->reason);
+    if (is_paused) {
+        add_time(text, SLICE(",\"paused_since\":"), status->paused_since);
+        add_text(text, SLICE(",\"paused_why\":"), status->paused_why);
+    }
     add_text(text, SLICE(",\"queue\":"), status->queue);
     text_add(text, SLICE(",\"attempts\":"));
     text_add_number(text, status->attempts);

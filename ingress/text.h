@@ -22,7 +22,11 @@ struct text {
 struct text text_over(char *storage, size_t size);
 void text_add(struct text *text, struct slice s);
 void text_add_number(struct text *text, int64_t n);
-void text_add_json(struct text *text, struct slice s); /* quoted, escaped */
-const char *text_end(struct text *text);               /* with NUL */
+/* Quoted and escaped; what is not UTF-8 becomes '?'. */
+void text_add_json(struct text *text, struct slice s);
+/* Escaped for the text of an element or a quoted attribute; what is not UTF-8,
+ * and controls but the end of a line, become '?'. */
+void text_add_html(struct text *text, struct slice s);
+const char *text_end(struct text *text); /* with NUL */
 
 #endif

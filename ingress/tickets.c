@@ -1,7 +1,7 @@
 /* tickets.c - what is asked for under /-/. */
 #include "ingress/ingress_priv.h"
 
-/* "/-/tickets/T" and what stands behind it: "" or "/response". */
+/* "/-/tickets/T" and what stands behind it: "", "/response" or "/events". */
 static bool
 parse_path(const struct client *client, struct ticket *ticket,
            struct slice *rest)
@@ -50,6 +50,10 @@ tickets_begin(struct client *client)
                                    client->lane->ingress->max_wait);
         if (!is_read(method))
             refuse_method(client, "GET, HEAD");
+    } else if (slice_is(rest, "/events")) {
+        client->errand = ERRAND_EVENTS;
+        if (!slice_is(method, "GET"))
+            refuse_method(client, "GET");
     } else {
         reply_problem(client, 404, "not-found", "there is no such ticket");
     }

@@ -248,7 +248,7 @@ txn_commit(struct txn *txn)
          lane = lane->next)
         r = save_lane(txn, lane);
     if (r == 0 && FAULT("store.stop"))
-        kill(getpid(), SIGSTOP);
+        raise(SIGSTOP); /* this thread at once: it has the lock now */
     if (r == 0 && FAULT("store.commit"))
         kill(getpid(), SIGKILL);
     vfs_set_lazy(txn->db->sqlite, txn->lazy);

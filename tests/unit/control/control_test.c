@@ -164,6 +164,18 @@ START_TEST(a_held_queue_is_no_other_upgrades)
 }
 END_TEST
 
+START_TEST(a_held_queue_is_probed_in_the_verify_step_only)
+{
+    for (unsigned step = STEP_PAUSING; step < STEPS; step++) {
+        struct control control = held();
+        control_drain(&control);
+        control.upgrade.step = (enum upgrade_step)step;
+        ck_assert_int_eq(wish(&control, WISH(CHANGE_PROBE)),
+                         step == STEP_VERIFYING ? 0 : -EBUSY);
+    }
+}
+END_TEST
+
 START_TEST(an_upgrade_of_a_paused_queue_keeps_its_pause)
 {
     struct control control = in_state(CONTROL_DRAINED);
@@ -256,6 +268,7 @@ main(void)
                                 SIGABRT);
     tcase_add_test(tcase, only_its_upgrade_or_force_resumes_a_held_queue);
     tcase_add_test(tcase, a_held_queue_is_no_other_upgrades);
+    tcase_add_test(tcase, a_held_queue_is_probed_in_the_verify_step_only);
     tcase_add_test(tcase, an_upgrade_of_a_paused_queue_keeps_its_pause);
     tcase_add_test(tcase, only_an_open_queue_admits_and_only_its_release);
     tcase_add_test(tcase, a_ramp_opens_slots_one_by_one_and_then_all);

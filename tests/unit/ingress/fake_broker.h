@@ -4,8 +4,11 @@
  * What happens to a request is in its target: one with "echo" is answered at
  * once with its own message as the body, "late" after 300 ms, "fields" with
  * fields that a test looks for; any other stays queued. "full" in a target is
- * refused with -ENOBUFS, "disk" with -ENOSPC. One with "forgotten" is not found
- * afterwards.
+ * refused with -ENOBUFS, "disk" with -ENOSPC, "shut" with -ECONNREFUSED. One
+ * with "forgotten" is not found afterwards, one with "moves" has another
+ * position each time that it is looked at, and one with "paused" waits behind
+ * a pause. At one with "blind" each look fails. "leap" sets the clocks forward
+ * by FAKE_LEAP_MS.
  *
  * Threads: calls from any; callbacks come on the one thread it has.
  */
@@ -21,6 +24,10 @@
 #include "common/mem.h"
 #include "common/message.h"
 #include "common/own.h"
+
+#define FAKE_PAUSE_AGE_MS 125000
+#define FAKE_PAUSE_WHY    "moving <b>orders</b> & \"more\", f\u00fcr v2"
+#define FAKE_LEAP_MS      20000
 
 enum fake_call { FAKE_SUBMIT, FAKE_LOOKUP, FAKE_CANCEL };
 
@@ -144,6 +151,10 @@ fake_accept(struct broker *broker, const struct submission *submission)
     request->status.submitted = submission->submitted;
     strcpy(request->status.queue,
            broker->options.settings->queues[submission->queue].name);
+    request->status.position = 3;
+    request->status.paused_since = submission->paused_since;
+    if (submission->paused_since != 0)
+        strcpy(request->status.paused_why, FAKE_PAUSE_WHY);
     if (submission->key != NULL) {
         request->has_key = true;
         request->key = *submission->key;
@@ -175,6 +186,12 @@ fake_submit(struct broker *broker, struct submission *submission)
         submission->r = -ENOBUFS;
     if (fake_has(submission->message, "disk"))
         submission->r = -ENOSPC;
+    if (fake_has(submission->message, "shut"))
+        submission->r = -ECONNREFUSED;
+    if (fake_has(submission->message, "leap"))
+        clock_shift(FAKE_LEAP_MS);
+    if (fake_has(submission->message, "paused"))
+        submission->paused_since = clock_wall() - FAKE_PAUSE_AGE_MS;
     if (known != NULL && submission->r == 0) {
         submission->joined = true;
         submission->ticket = known->ticket;
@@ -192,6 +209,13 @@ fake_lookup(struct broker *broker, struct lookup *lookup)
     if (request != NULL && fake_has(buf_slice(&request->message), "forgotten"))
         request = NULL;
     lookup->r = request == NULL ? -ENOENT : 0;
+    if (request != NULL && fake_has(buf_slice(&request->message), "blind")) {
+        lookup->r = -EIO;
+        request = NULL;
+    }
+    if (request != NULL && request->status.state == TICKET_QUEUED &&
+        fake_has(buf_slice(&request->message), "moves"))
+        request->status.position++;
     if (request != NULL) {
         lookup->status = request->status;
         if (lookup->with_response &&
