@@ -199,7 +199,9 @@ struct session;
 enum probe_end {
     PROBE_CAREFUL, /* as DISCARD, for a request that may be repeated only */
     PROBE_DISCARD, /* whatever it answers, the request is left as it was */
-    PROBE_KEEP,    /* an attempt like any other: its answer is the ticket's */
+    PROBE_KEEP,    /* an attempt like any other: its answer is the ticket's. One
+                    * that did not start, or was KILLED and may be repeated,
+                    * leaves the request as it was */
 };
 struct probe {
     const struct ticket *ticket; /* NULL: the one that would be taken first */

@@ -40,8 +40,8 @@ struct command {
 
 extern const struct command up_command, ingress_command, worker_command,
     submit_command, wait_command, status_command, pause_command, resume_command,
-    refuse_command, accept_command, history_command, check_command,
-    spawner_command;
+    refuse_command, accept_command, probe_command, history_command,
+    check_command, spawner_command;
 
 /* ---- options ------------------------------------------------------------ */
 
@@ -84,9 +84,9 @@ int process_fails(int r, const struct error *err);
 
 /* ---- configuration ------------------------------------------------------ */
 
-/* The file to read: `given` if there is one, else ./cloakroom.yaml, else
- * /etc/cloakroom/cloakroom.yaml. NULL: there is none, and err names what was
- * tried. */
+/* The file to read: `given` if there is one, else what CLOAKROOM_CONFIG names
+ * if that is set, else ./cloakroom.yaml, else /etc/cloakroom/cloakroom.yaml.
+ * NULL: there is none, and err names what was tried. */
 const char *config_find(const char *given, struct error *err);
 /* Finds, reads and checks it; every mistake is told on stderr. NULL: there
  * was one, and *end is the exit code. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -18,10 +19,13 @@ static const char *const places[] = {
 const char *
 config_find(const char *given, struct error *err)
 {
-    if (given != NULL) {
-        if (access(given, R_OK) == 0)
-            return given;
-        error_system(err, -errno, "the configuration %s cannot be read", given);
+    const char *wanted = given != NULL ? given : getenv("CLOAKROOM_CONFIG");
+
+    if (wanted != NULL && (given != NULL || wanted[0] != '\0')) {
+        if (access(wanted, R_OK) == 0)
+            return wanted;
+        error_system(err, -errno, "the configuration %s%s cannot be read",
+                     wanted, given != NULL ? "" : " (CLOAKROOM_CONFIG)");
         return NULL;
     }
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {

@@ -99,8 +99,9 @@ command_print_help(const struct command *command)
         if (flag->text != NULL)
             print_flag(flag);
     }
-    printf("\nWithout -c, ./cloakroom.yaml is read, else "
-           "/etc/cloakroom/cloakroom.yaml.\n\nExit codes:\n");
+    printf("\nWithout -c the file that CLOAKROOM_CONFIG names is read, else "
+           "./cloakroom.yaml,\nelse /etc/cloakroom/cloakroom.yaml.\n\n"
+           "Exit codes:\n");
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         if (command_ends(command, ends[i].end))
             printf("  %2d  %s\n", ends[i].end, ends[i].text);

@@ -120,41 +120,60 @@ set_body(json_t *object, struct slice body)
 }
 
 static int
-show_response_json(const struct lookup *lookup, const struct message *message)
+show_response_json(const struct lookup *lookup, const struct message *message,
+                   json_t *more)
 {
     json_t *object = show_ticket_json(&lookup->ticket, &lookup->status);
 
     json_object_set_new(object, "status", json_integer(message->status));
     json_object_set_new(object, "fields", fields_json(message));
     set_body(object, message->body);
+    if (more != NULL)
+        json_object_update(object, more);
     return show_json(object);
 }
 
 static int
-show_body(const struct message *message)
+show_bytes(struct slice bytes)
 {
-    const struct slice body = message->body;
-
-    if (fwrite(body.at, 1, body.len, stdout) != body.len || fflush(stdout) != 0)
+    if (fwrite(bytes.at, 1, bytes.len, stdout) != bytes.len ||
+        fflush(stdout) != 0)
         return -EIO;
     return 0;
 }
 
 static int
-show_found(const struct command *command, const struct lookup *lookup,
-           bool json)
+show_parsed(const struct lookup *lookup, const struct message *message,
+            enum show_form form, json_t *more)
+{
+    switch (form) {
+    case SHOW_BODY:
+        return show_bytes(message->body);
+    case SHOW_MESSAGE:
+        return show_bytes(buf_slice(&lookup->stored->bytes));
+    case SHOW_JSON:
+        return show_response_json(lookup, message, more);
+    }
+    assert(false);
+}
+
+int
+show_stored(const struct command *command, const struct lookup *lookup,
+            enum show_form form, json_t *more)
 {
     struct message message;
     struct error err;
-    int r, status;
+    int r = message_parse(buf_slice(&lookup->stored->bytes), &message, &err);
 
-    r = message_parse(buf_slice(&lookup->stored->bytes), &message, &err);
-    if (r < 0)
+    if (r < 0) {
+        json_decref(more);
         return command_fails(command, END_STORE,
                              "the stored response is damaged: %s", err.text);
-    r = json ? show_response_json(lookup, &message) : show_body(&message);
-    status = message.status;
+    }
+    r = show_parsed(lookup, &message, form, more);
+    const int status = message.status;
     message_fini(&message);
+    json_decref(more);
     if (r < 0)
         return command_fails(command, END_FAILED, "stdout cannot be written");
     return status < 400 ? END_OK : END_STATUS;
@@ -192,7 +211,7 @@ show_response(const struct command *command, struct ask *ask,
     r = ask_response(ask, limit, &lookup);
     if (r < 0)
         return tell_none(command, r, &lookup);
-    end = show_found(command, &lookup, json);
+    end = show_stored(command, &lookup, json ? SHOW_JSON : SHOW_BODY, NULL);
     stored_free(lookup.stored);
     return end;
 }

@@ -27,10 +27,18 @@ json_t *show_ticket_json(const struct ticket *ticket,
 void show_ticket(const struct ticket *ticket,
                  const struct ticket_status *status);
 
-/* Waits for the ticket's response and prints it: its body as it is, or with
- * json the ticket with status, fields and body (body_base64 where it is no
- * UTF-8). limit below 0: as long as it takes. What is missing is told on
- * stderr. The exit code: by the response's status, or why there is none. */
+/* How a response is printed: its body as it is, the whole message, or the
+ * ticket with status, fields and body (body_base64 where it is no UTF-8). */
+enum show_form { SHOW_BODY, SHOW_MESSAGE, SHOW_JSON };
+
+/* Prints the response that was looked up. more: further members of the JSON,
+ * taken; NULL: none. The exit code, by its status. */
+int show_stored(const struct command *command, const struct lookup *lookup,
+                enum show_form form, json_t *more);
+
+/* Waits for the ticket's response and prints it: its body, or JSON. limit
+ * below 0: as long as it takes. What is missing is told on stderr. The exit
+ * code: by the response's status, or why there is none. */
 int show_response(const struct command *command, struct ask *ask,
                   const struct ticket *ticket, span_ms limit, bool json);
 

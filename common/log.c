@@ -29,6 +29,7 @@ static const char *const level_words[LOG_LEVELS] = {"error", "warning", "info",
 
 static const char *process_word = "cloakroom";
 static enum log_level level_max = LOG_INFO;
+static bool is_command;
 static atomic_uint dropped;
 
 void
@@ -44,10 +45,25 @@ log_init(const char *process, enum log_level level)
     }
 }
 
+void
+log_init_command(const char *process, bool verbose)
+{
+    process_word = process;
+    level_max = verbose ? LOG_DEBUG : LOG_WARNING;
+    is_command = !verbose;
+}
+
 bool
 log_is_on(enum log_level level)
 {
     return level <= level_max;
+}
+
+static bool
+is_written(enum log_event event)
+{
+    return log_is_on(events[event].level) ||
+           (is_command && (event == EVENT_STDERR || event == EVENT_NOTE));
 }
 
 /* Appends to a line of fixed room; what does not fit is cut. */
@@ -82,6 +98,10 @@ line_start(struct line *line, enum log_event event)
     char now[CLOCK_TEXT_SIZE];
 
     line->len = 0;
+    if (is_command) {
+        line_add(line, "cloakroom %s: %s", process_word, events[event].word);
+        return;
+    }
     clock_format(clock_wall(), now);
     line_add(line, "time=%s level=%s event=%s process=%s pid=%d", now,
              level_words[events[event].level], events[event].word, process_word,
@@ -126,7 +146,7 @@ log_event(enum log_event event, const char *format, ...)
     struct line line;
     va_list args;
 
-    if (!log_is_on(events[event].level))
+    if (!is_written(event))
         return;
     line_start(&line, event);
     line_add(&line, " ");
@@ -136,23 +156,32 @@ log_event(enum log_event event, const char *format, ...)
     line_end(&line);
 }
 
+static void
+line_name(struct line *line, const struct ticket *ticket, const char *queue,
+          unsigned attempt)
+{
+    char text[TICKET_TEXT + 1];
+
+    ticket_format(ticket, text);
+    line_add(line, " ticket=%s", text);
+    if (queue != NULL)
+        line_add(line, " queue=%s", queue);
+    if (attempt > 0)
+        line_add(line, " attempt=%u", attempt);
+}
+
 void
 log_ticket(enum log_event event, const struct ticket *ticket, const char *queue,
            unsigned attempt, const char *format, ...)
 {
-    char text[TICKET_TEXT + 1];
     struct line line;
     va_list args;
 
-    if (!log_is_on(events[event].level))
+    if (!is_written(event))
         return;
     line_start(&line, event);
-    ticket_format(ticket, text);
-    line_add(&line, " ticket=%s", text);
-    if (queue != NULL)
-        line_add(&line, " queue=%s", queue);
-    if (attempt > 0)
-        line_add(&line, " attempt=%u", attempt);
+    if (!is_command) /* it is about one, and says so itself */
+        line_name(&line, ticket, queue, attempt);
     line_add(&line, " ");
     va_start(args, format);
     line_vadd(&line, format, args);

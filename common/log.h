@@ -30,6 +30,10 @@ enum log_event {
 /* Called once by main: the process's word ("ingress") and the highest level
  * that is written. */
 void log_init(const char *process, enum log_level level);
+/* The same for a command that a person runs: warnings and worse, what a handler
+ * writes to its stderr and notes, as "cloakroom probe: event key=value"; with
+ * verbose all, as ever. stderr stays as it is. */
+void log_init_command(const char *process, bool verbose);
 bool log_is_on(enum log_level level);
 
 /* Further key=value pairs as a format: log_event(EVENT_TAKEN, "queue=%s", q).

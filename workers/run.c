@@ -177,11 +177,12 @@ runs_interrupt(struct runs *runs, const struct ticket *ticket,
 }
 
 void
-runs_kill_all(struct runs *runs, enum outcome outcome, const char *why)
+runs_end_all(struct runs *runs, enum kill_how how, enum outcome outcome,
+             const char *why)
 {
     for (unsigned i = 0; i < runs->slots_len; i++)
         if (runs->slots[i].state != RUN_FREE)
-            interrupt(&runs->slots[i], KILL_NOW, outcome, why);
+            interrupt(&runs->slots[i], how, outcome, why);
 }
 
 /* ---- beginning ------------------------------------------------------------

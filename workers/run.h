@@ -61,8 +61,9 @@ unsigned runs_running(const struct runs *runs);
 /* Ends the run of this ticket and attempt, if there still is one. */
 void runs_interrupt(struct runs *runs, const struct ticket *ticket,
                     uint64_t attempt_id, enum outcome outcome, const char *why);
-/* Ends all at once. */
-void runs_kill_all(struct runs *runs, enum outcome outcome, const char *why);
+/* Ends all. */
+void runs_end_all(struct runs *runs, enum kill_how how, enum outcome outcome,
+                  const char *why);
 
 /* ---- for handlers: each ends the run, once --------------------------------
  */

@@ -15,6 +15,8 @@
 enum {
     REQUEST_IDEMPOTENT = 1, /* by its method */
     REQUEST_KEYED = 2,      /* by an Idempotency-Key */
+    REQUEST_PULLED = 4,     /* a kept probe took it before its turn: it is not
+                             * among the untaken, though it stands there */
 };
 
 /* A row of request_N; slices are lent until the statement's next step. */

@@ -125,7 +125,9 @@ submit_again(struct txn *txn, struct call *call, const struct request *request)
 {
     struct letter *letter = call->arg;
     struct submission submission = {
-        .idempotent = request->flags != 0, /* a key was good for one ticket */
+        /* A key was good for one ticket. */
+        .idempotent =
+            (request->flags & (REQUEST_IDEMPOTENT | REQUEST_KEYED)) != 0,
         .message = request->message,
         .replays = letter->ticket,
         .ticket = ticket_make(txn->store->secret, txn->now,

@@ -173,6 +173,18 @@ probe_begin(struct txn *txn, struct call *call, struct worker_session *session)
 
 /* ---- the end ------------------------------------------------------------- */
 
+/* Of a kept one: it did not start, or the prober was told to end. */
+static bool
+leaves_no_trace(const struct lane *lane, const struct tried *tried,
+                enum outcome outcome)
+{
+    const struct verdict verdict = outcome_decide(
+        outcome, request_is_repeatable(tried->flags, lane->settings),
+        tried->attempts, lane->settings);
+
+    return verdict.action == ACTION_PUT_BACK || verdict.action == ACTION_RETURN;
+}
+
 int
 probe_end(struct txn *txn, struct lane *lane, const struct tried *tried,
           bool kept, enum outcome outcome, const char *reason,
@@ -181,11 +193,15 @@ probe_end(struct txn *txn, struct lane *lane, const struct tried *tried,
     struct tried found;
     char release[65];
 
-    if ((!kept || outcome == OUTCOME_NOT_STARTED) && !is_cancelled)
+    if ((!kept || leaves_no_trace(lane, tried, outcome)) && !is_cancelled)
         return 0; /* I1 */
     int r = request_unqueue(txn, lane, tried->seq, &found, release);
     if (r == 0)
         r = error_set(&txn->db->err, -EUCLEAN, "a probed request is missing");
+    /* A dead letter, or one to be run again, keeps its row. */
+    if (r == 1)
+        r = db_run_lane(txn->db, lane->id, LANE_REQUEST_PULL,
+                        ARGS(ARG(tried->seq)));
     if (r < 0)
         return r;
     return attempt_end(txn, lane, tried, outcome, reason, response,

@@ -566,6 +566,103 @@ START_TEST(the_answer_of_a_kept_probe_is_the_tickets)
 }
 END_TEST
 
+/* Of three requests the second one is probed, and fails. */
+static void
+fail_a_kept_probe(struct broker *broker, bool idempotent,
+                  struct ticket tickets[3])
+{
+    const struct probe probe = {.ticket = &tickets[1], .end = PROBE_KEEP};
+    struct taker prober, taker;
+
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(submit(broker,
+                                ASK(.text = "a", .idempotent = idempotent),
+                                &tickets[i]),
+                         0);
+    drain_queue(broker, 0);
+    ck_assert_int_eq(taker_probe(&prober, broker, 0, "2", &probe), 0);
+    taker_end(&prober, taker_next(&prober), OUTCOME_CRASHED, "crashed", false);
+    taker_close(&prober);
+    resume_queue(broker, 0, "2");
+    taker_open(&taker, broker, 0, "2", 1);
+    for (int i = 0; i < 3; i += 2) {
+        struct attempt *attempt = taker_next(&taker);
+        ck_assert(ticket_eq(&attempt->ticket, &tickets[i]));
+        taker_answer(&taker, attempt, "b", true);
+        ck_assert_int_eq(wait_end(broker, &tickets[i]), TICKET_DONE);
+    }
+    taker_close(&taker);
+    ck_assert_uint_eq(stats(broker, 0).queued, 0);
+}
+
+START_TEST(a_kept_probe_that_fails_is_run_again_after_its_backoff)
+{
+    struct rig rig;
+    struct ticket tickets[3];
+    struct ticket_status status;
+
+    rig_init(&rig);
+    rig.queues[0].backoff_first = rig.queues[0].backoff_max = 3600000;
+    struct broker *broker = rig_open(&rig);
+    fail_a_kept_probe(broker, true, tickets);
+    ck_assert_uint_eq(stats(broker, 0).delayed, 1);
+    ck_assert_int_eq(lookup(broker, &tickets[1], &status), 0);
+    ck_assert_int_eq(status.state, TICKET_QUEUED);
+    ck_assert_uint_eq(status.attempts, 1);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_kept_probe_that_fails_for_good_is_a_dead_letter_and_never_run)
+{
+    struct rig rig;
+    struct ticket tickets[3], made;
+    struct taker taker;
+    struct error err;
+
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    fail_a_kept_probe(broker, false, tickets);
+    ck_assert_int_eq(wait_end(broker, &tickets[1]), TICKET_FAILED);
+    ck_assert_uint_eq(stats(broker, 0).dead, 1);
+    ck_assert_int_eq(broker_dead_replay(broker, &tickets[1], &made, &err), 0);
+    taker_open(&taker, broker, 0, "2", 1);
+    struct attempt *attempt = taker_next(&taker);
+    ck_assert(!attempt->repeatable);
+    taker_answer(&taker, attempt, "b", true);
+    ck_assert_int_eq(wait_end(broker, &made), TICKET_DONE);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_kept_probe_that_was_told_to_end_leaves_the_request_in_its_place)
+{
+    struct rig rig;
+    struct taker prober;
+    struct ticket tickets[2];
+    struct ticket_status status;
+    const struct probe probe = {.ticket = &tickets[1], .end = PROBE_KEEP};
+
+    rig_init(&rig);
+    struct broker *broker = rig_open(&rig);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(
+            submit(broker, ASK(.text = "a", .idempotent = true), &tickets[i]),
+            0);
+    drain_queue(broker, 0);
+    ck_assert_int_eq(taker_probe(&prober, broker, 0, "2", &probe), 0);
+    taker_end(&prober, taker_next(&prober), OUTCOME_KILLED, "ended", false);
+    taker_close(&prober);
+    ck_assert_int_eq(queue_state(broker, 0), CONTROL_DRAINED);
+    ck_assert_int_eq(lookup(broker, &tickets[1], &status), 0);
+    ck_assert_int_eq(status.state, TICKET_QUEUED);
+    ck_assert_uint_eq(status.attempts, 0);
+    ck_assert_int_eq(status.position, 1);
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(a_prober_that_goes_away_leaves_the_queue_drained)
 {
     struct rig rig;
@@ -726,6 +823,9 @@ CASE(controls, a_paused_queue_accepts_and_starts_nothing,
      a_ramp_lets_slots_open_one_by_one,
      a_discarded_probe_leaves_the_request_in_its_place,
      the_answer_of_a_kept_probe_is_the_tickets,
+     a_kept_probe_that_fails_is_run_again_after_its_backoff,
+     a_kept_probe_that_fails_for_good_is_a_dead_letter_and_never_run,
+     a_kept_probe_that_was_told_to_end_leaves_the_request_in_its_place,
      a_prober_that_goes_away_leaves_the_queue_drained,
      a_probe_is_refused_where_it_cannot_be,
      a_held_queue_is_resumed_by_its_upgrade_or_by_force,

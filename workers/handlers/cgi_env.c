@@ -290,12 +290,15 @@ static void
 put_cloakroom(struct env *env)
 {
     const struct cgi_call *call = env->call;
-    char ticket[TICKET_TEXT + 1], attempt[16];
+    char ticket[TICKET_TEXT + 1], attempt[16], epoch[24];
 
     ticket_format(&call->attempt->ticket, ticket);
     snprintf(attempt, sizeof(attempt), "%u", call->attempt->number);
     put_always(env, "CLOAKROOM_TICKET", slice_of(ticket));
     put_always(env, "CLOAKROOM_ATTEMPT", slice_of(attempt));
+    snprintf(epoch, sizeof(epoch), "%llu",
+             (unsigned long long)call->attempt->epoch);
+    put_always(env, "CLOAKROOM_EPOCH", slice_of(epoch));
     put_always(env, "CLOAKROOM_QUEUE", slice_of(call->queue));
     put_always(env, "CLOAKROOM_RELEASE", slice_of(call->release));
 }

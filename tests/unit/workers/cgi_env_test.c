@@ -31,6 +31,7 @@ build(struct built *it, const char *method, const char *fields,
 
     it->attempt = make_attempt(method, "/run/in%20fo?a=b", fields, body);
     it->attempt->number = 3;
+    it->attempt->epoch = 12;
     call.attempt = it->attempt;
     ck_assert_int_eq(message_parse(it->attempt->message, &it->request, &err),
                      0);
@@ -114,6 +115,7 @@ START_TEST(the_meta_variables_are_those_of_the_rfc)
     ticket_format(&it.attempt->ticket, ticket);
     check(&it, "CLOAKROOM_TICKET", ticket);
     check(&it, "CLOAKROOM_ATTEMPT", "3");
+    check(&it, "CLOAKROOM_EPOCH", "12");
     check(&it, "CLOAKROOM_QUEUE", "lane");
     check(&it, "CLOAKROOM_RELEASE", "v7");
     drop(&it);
@@ -190,6 +192,7 @@ START_TEST(the_configuration_wins_except_over_ours)
     check(&it, "PATH", "/opt/bin");
     check(&it, "COLOR", "blue");
     check(&it, "HTTP_X_LIST", "fixed");
+    check(&it, "CLOAKROOM_EPOCH", "12");
     check(&it, "CLOAKROOM_QUEUE", "lane");
     drop(&it);
     for (size_t i = 0; i < ARRAY_LEN(configured); i++) {

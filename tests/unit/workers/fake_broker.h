@@ -8,6 +8,7 @@
 #define TESTS_UNIT_WORKERS_FAKE_BROKER_H
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "tests/unit/workers/fixture.h"
 
@@ -30,6 +31,11 @@ static struct {
     /* of the worker */
     bool supervised;
     const char *release; /* NULL: the queue's */
+    const struct probe *probe;
+    int refusal;         /* what session_open says, and */
+    unsigned refusals;   /* how often, before it opens one */
+    enum outcome probed; /* what on_probed heard */
+    unsigned probes;     /* how often */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER};
 
 /* ---- what the worker calls ------------------------------------------------
@@ -71,8 +77,13 @@ session_open(struct broker *broker, const struct session_options *options,
              struct session **out, struct error *err)
 {
     (void)broker;
-    (void)err;
     pthread_mutex_lock(&fake.lock);
+    if (fake.refusals > 0) {
+        fake.refusals--;
+        pthread_cond_broadcast(&fake.moved);
+        pthread_mutex_unlock(&fake.lock);
+        return error_set(err, fake.refusal, "refused");
+    }
     fake.session.options = *options;
     fake.hellos++;
     fake.wanted = 0;
@@ -82,6 +93,22 @@ session_open(struct broker *broker, const struct session_options *options,
     *out = &fake.session;
     options->on_lease(options->opaque, clock_boot() + 10000);
     return 0;
+}
+
+uint64_t
+broker_control_seen(struct broker *broker)
+{
+    (void)broker;
+    return 0;
+}
+
+void
+broker_control_wait(struct broker *broker, uint64_t seen, span_ms limit)
+{
+    (void)broker;
+    (void)seen;
+    (void)limit;
+    sched_yield();
 }
 
 void
@@ -178,6 +205,17 @@ fake_run(const char *target)
     return fake.last;
 }
 
+static inline void
+fake_on_probed(void *opaque, const struct attempt *attempt)
+{
+    ck_assert_ptr_eq(opaque, &fake);
+    pthread_mutex_lock(&fake.lock);
+    ck_assert_uint_eq(fake.finished, 0);
+    fake.probed = attempt->outcome;
+    fake.probes++;
+    pthread_mutex_unlock(&fake.lock);
+}
+
 /* Runs a worker for the queue with the script beside it; its result. */
 static inline int
 fake_worker(struct queue_settings *queue, void *(*script)(void *),
@@ -185,7 +223,13 @@ fake_worker(struct queue_settings *queue, void *(*script)(void *),
 {
     struct settings settings = {.queues = queue, .queues_len = 1};
     const struct worker_options options = {
-        .queue = 0, .release = fake.release, .supervised = fake.supervised};
+        .queue = 0,
+        .release = fake.release,
+        .supervised = fake.supervised,
+        .probe = fake.probe,
+        .on_probed = fake_on_probed,
+        .opaque = &fake,
+    };
     pthread_t thread;
     sigset_t asked;
 

@@ -3,6 +3,7 @@
 #include "tests/unit/workers/fake_broker.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 
@@ -385,8 +386,206 @@ START_TEST(a_missing_program_does_not_send_the_backlog_round)
 }
 END_TEST
 
-TESTS("workers", "worker", a_worker_serves_until_it_is_asked_to_stop,
-      a_fixed_answer_comes_at_once,
+/* ---- probes ---------------------------------------------------------------
+ */
+
+static const struct probe probe = {.end = PROBE_DISCARD};
+
+static int
+run_probe(const char *program, void *(*script)(void *), struct error *err)
+{
+    fake.probe = &probe;
+    return run_worker(program, script, err);
+}
+
+static void *
+probe_one(void *unused)
+{
+    const struct attempt *attempt = fake_run("/run");
+
+    ck_assert_ptr_eq(fake.session.options.probe, &probe);
+    ck_assert_uint_eq(fake.session.options.concurrency, 1);
+    ck_assert_uint_eq(fake.wanted, 0);
+    ck_assert_int_eq(attempt->outcome, OUTCOME_ANSWERED);
+    ck_assert(!attempt->again);
+    return unused;
+}
+
+START_TEST(a_probe_ends_after_its_one_attempt)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe("hello.sh", probe_one, &err), 0);
+    ck_assert_uint_eq(fake.probes, 1);
+    ck_assert_int_eq(fake.probed, OUTCOME_ANSWERED);
+    ck_assert_uint_eq(fake.hellos, 1);
+    ck_assert_uint_eq(fake.goodbyes, 1);
+}
+END_TEST
+
+START_TEST(a_fixed_answer_can_be_probed)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe(NULL, probe_one, &err), 0);
+    ck_assert_uint_eq(fake.probes, 1);
+    ck_assert_int_eq(fake.probed, OUTCOME_ANSWERED);
+}
+END_TEST
+
+static void *
+probe_nothing(void *unused)
+{
+    ck_assert_int_eq(fake_run("/run")->outcome, OUTCOME_NOT_STARTED);
+    return unused;
+}
+
+START_TEST(a_probe_of_a_missing_program_ends)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe("missing", probe_nothing, &err), 0);
+    ck_assert_int_eq(fake.probed, OUTCOME_NOT_STARTED);
+}
+END_TEST
+
+static void *
+stop_the_probe(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.stopping);
+    clock_shift(ASKED_ECHO_SPAN);
+    kill(getpid(), SIGTERM);
+    FAKE_AWAIT(fake.finished == 1);
+    return unused;
+}
+
+START_TEST(a_signal_ends_a_probe_and_its_handler)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe("stubborn.sh", stop_the_probe, &err), -EINTR);
+    ck_assert_uint_eq(fake.probes, 1);
+    ck_assert_int_eq(fake.probed, OUTCOME_KILLED);
+}
+END_TEST
+
+static void *
+stop_before_it_takes(void *unused)
+{
+    FAKE_AWAIT(fake.wanted == 1);
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_probe_that_is_stopped_before_it_began_ran_nothing)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe("hello.sh", stop_before_it_takes, &err), -EINTR);
+    ck_assert_uint_eq(fake.probes, 0);
+    ck_assert_uint_eq(fake.goodbyes, 1);
+}
+END_TEST
+
+static void *
+lose_the_probe(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    fake.session.options.on_lost(fake.session.options.opaque);
+    FAKE_AWAIT(fake.finished == 1);
+    return unused;
+}
+
+START_TEST(a_probe_that_loses_its_lease_says_no_new_hello)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe("hang.sh", lose_the_probe, &err), -ESTALE);
+    ck_assert_int_eq(fake.probed, OUTCOME_LOST);
+    ck_assert_uint_eq(fake.hellos, 1);
+}
+END_TEST
+
+static void *
+lapse_in_the_probe(void *unused)
+{
+    fake_give(make_attempt("GET", "/run", "", SLICE("")));
+    fake.session.options.on_lease(fake.session.options.opaque, clock_boot());
+    FAKE_AWAIT(fake.finished == 1);
+    return unused;
+}
+
+START_TEST(a_probe_whose_spawner_lapses_says_no_new_hello)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_probe("hang.sh", lapse_in_the_probe, &err), -ESTALE);
+    ck_assert_int_eq(fake.probed, OUTCOME_LOST);
+    ck_assert_uint_eq(fake.hellos, 1);
+}
+END_TEST
+
+START_TEST(a_probe_waits_until_another_one_is_over)
+{
+    struct error err;
+
+    fake.refusal = -EINPROGRESS;
+    fake.refusals = 3;
+    ck_assert_int_eq(run_probe("hello.sh", probe_one, &err), 0);
+    ck_assert_uint_eq(fake.hellos, 1);
+}
+END_TEST
+
+static void *
+stop_while_it_waits(void *unused)
+{
+    FAKE_AWAIT(fake.refusals < UINT_MAX - 1);
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+START_TEST(a_signal_ends_the_wait_for_another_probe)
+{
+    struct error err;
+
+    fake.refusal = -EINPROGRESS;
+    fake.refusals = UINT_MAX;
+    ck_assert_int_eq(run_probe("hello.sh", stop_while_it_waits, &err), -EINTR);
+    ck_assert_uint_eq(fake.hellos, 0);
+    ck_assert_uint_eq(fake.goodbyes, 0);
+}
+END_TEST
+
+static void *
+do_nothing(void *unused)
+{
+    return unused;
+}
+
+START_TEST(a_probe_that_is_refused_says_why)
+{
+    struct error err;
+
+    fake.refusal = -EPERM;
+    fake.refusals = 1;
+    ck_assert_int_eq(run_probe("hello.sh", do_nothing, &err), -EPERM);
+    ck_assert_str_eq(err.text, "refused");
+    ck_assert_uint_eq(fake.probes, 0);
+}
+END_TEST
+
+TESTS("workers", "worker", a_probe_ends_after_its_one_attempt,
+      a_fixed_answer_can_be_probed, a_probe_of_a_missing_program_ends,
+      a_signal_ends_a_probe_and_its_handler,
+      a_probe_that_is_stopped_before_it_began_ran_nothing,
+      a_probe_that_loses_its_lease_says_no_new_hello,
+      a_probe_whose_spawner_lapses_says_no_new_hello,
+      a_probe_waits_until_another_one_is_over,
+      a_signal_ends_the_wait_for_another_probe,
+      a_probe_that_is_refused_says_why,
+      a_worker_serves_until_it_is_asked_to_stop, a_fixed_answer_comes_at_once,
       a_worker_may_be_of_another_release_than_its_queue,
       what_runs_may_end_and_nothing_is_kept, a_second_signal_kills_the_handlers,
       a_closed_terminal_is_a_wish_to_stop,
