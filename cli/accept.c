@@ -8,6 +8,7 @@
 #include "cli/changes.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "common/log.h"
 
 enum { FLAG_ALL = 256 };
 
@@ -114,6 +115,7 @@ run(const struct command *command, enum change_kind kind, int argc, char **argv)
     if (end >= 0)
         return end;
     switching.change.by = queues_operator(switching.by);
+    log_init_command(command->name, options.verbose);
     return load_and_switch(&switching, &options, names,
                            (size_t)(argv + argc - names));
 }
@@ -134,11 +136,10 @@ const struct command refuse_command = {
     .name = "refuse",
     .arguments = "[-c FILE] [--reason TEXT] [QUEUE... | --all]",
     .summary = "take no new requests into a queue; what waits goes on",
-    .details =
-        "New requests get 503 and Retry-After; those that wait are run, unless "
-        "the queue is\npaused as well. It empties a queue: `cloakroom "
-        "accept` ends it.\n\n"
-        "Example: cloakroom refuse hits --reason \"the shop closes\"\n",
+    .details = "New requests get 503 and Retry-After; those that wait are run, "
+               "unless the queue\nis paused as well. So a queue is emptied. "
+               "`cloakroom accept` ends it.\n\n"
+               "Example: cloakroom refuse hits --reason \"the shop closes\"\n",
     .flags = flags,
     .ends = ends,
     .run = run_refuse,

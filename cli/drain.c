@@ -17,6 +17,7 @@
 #include "common/own.h"
 
 #define LOOK_EVERY    500 /* ms */
+#define LOOK_GAP      50  /* ms: many changes at once cost one look */
 #define HEED_EVERY    100 /* ms: how soon stop_fd is seen */
 #define SHOW_AFTER    300 /* ms: what is over sooner is not shown at all */
 #define RUNS_MAX      1000
@@ -39,6 +40,7 @@ struct watch {
     size_t workers_len;
     struct live live;
     mono_ms start;
+    mono_ms look_at; /* not before that */
 };
 
 static const char *
@@ -160,6 +162,7 @@ look(struct watch *watch, struct error *err)
     if (r == 0)
         r = broker_workers(watch->drain->broker, &watch->workers,
                            &watch->workers_len, err);
+    watch->look_at = clock_mono() + LOOK_GAP;
     return r;
 }
 
@@ -396,9 +399,12 @@ static int
 wait_news(const struct watch *watch, uint64_t seen)
 {
     const struct drain *drain = watch->drain;
+    const mono_ms now = clock_mono(), first_shown = watch->start + SHOW_AFTER;
     const span_ms left = time_left(watch);
-    const mono_ms until =
-        clock_mono() + (left < LOOK_EVERY ? left : LOOK_EVERY);
+    mono_ms until = now + (left < LOOK_EVERY ? left : LOOK_EVERY);
+
+    if (now < first_shown && first_shown < until)
+        until = first_shown;
 
     for (;;) {
         const span_ms rest = until - clock_mono();
@@ -420,7 +426,8 @@ await(struct watch *watch, struct error *err)
 
         if (r != 0)
             return r < 0 ? r : 0;
-        r = look(watch, err);
+        if (clock_mono() >= watch->look_at || time_left(watch) == 0)
+            r = look(watch, err);
         if (r < 0)
             return r;
         if (time_left(watch) == 0)

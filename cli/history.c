@@ -198,9 +198,9 @@ const struct command history_command = {
     .arguments = "[-c FILE] [--limit N] [--json] [QUEUE]",
     .summary = "show what was done to a queue, by whom and why",
     .details = "Control changes, oldest first: pauses and resumes, refusals, "
-               "probes, the steps of\nupgrades; and when each pause was "
-               "drained, with its receipt. Nothing is ever taken\nout of "
-               "it.\n\n"
+               "probes, the steps\nof upgrades; and when each pause was "
+               "drained, with its receipt in short. Nothing\nis ever taken "
+               "out of it.\n\n"
                "Example: cloakroom history hits --limit 10\n",
     .flags = flags,
     .ends = ends,

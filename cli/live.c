@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 
 #define PRINT_EVERY 1000 /* ms */
@@ -22,6 +23,7 @@ void
 live_init(struct live *live, FILE *to)
 {
     *live = (struct live){.to = to, .in_place = to != NULL && is_terminal(to)};
+    log_mute(live->in_place);
 }
 
 size_t
@@ -93,6 +95,7 @@ live_fini(struct live *live, bool erase)
 {
     if (erase && live->drawn > 0)
         draw(live, "");
+    log_mute(false);
     free(live->last);
     *live = (struct live){0};
 }

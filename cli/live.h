@@ -21,7 +21,8 @@ struct live {
     mono_ms next_at; /* not before that */
 };
 
-void live_init(struct live *live, FILE *to); /* NULL: tells nothing */
+/* NULL: tells nothing. On a terminal nothing is logged until live_fini. */
+void live_init(struct live *live, FILE *to);
 /* line: without an end. lines: each ended by '\n'. */
 void live_show(struct live *live, const char *line, const char *lines);
 /* erase: what stands on the terminal is of no use any more. */

@@ -15,6 +15,7 @@
 #include "cli/drain.h"
 #include "cli/show.h"
 #include "cli/tell.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/nearest.h"
 
@@ -446,6 +447,7 @@ run(const struct command *command, int argc, char **argv)
     if (end >= 0)
         return end;
     queues_operator(pausing.by);
+    log_init_command(command->name, options.verbose);
     return load_and_pause(&pausing, &options, names,
                           (size_t)(argv + argc - names));
 }
@@ -453,20 +455,20 @@ run(const struct command *command, int argc, char **argv)
 const struct command pause_command = {
     .name = "pause",
     .arguments = "[-c FILE] [options] [QUEUE... | --all]",
-    .summary = "start nothing more in a queue, and wait until nothing runs",
+    .summary = "start nothing more in a queue; --wait until nothing runs",
     .details =
         "No attempt starts once the pause is recorded; requests are accepted "
         "and wait.\nA pause does not end by itself and outlives every process: "
-        "`cloakroom resume`\nends it. Of a queue that is paused already "
-        "nothing "
-        "changes.\n\n"
-        "With --wait the exit code is 0 only when all that could run anything "
-        "is accounted\nfor (drained); then a receipt is printed. At the "
-        "timeout the queue stays paused,\nor is resumed (if this command "
-        "paused it), or what runs is ended: requests that\nmay be repeated go "
-        "back to the queue, the others fail as a lost attempt does.\n\n"
-        "Example: cloakroom pause hits --wait --timeout 5m --reason \"schema "
-        "change\"\n",
+        "`cloakroom resume`\nends it. A queue that is paused already stays as "
+        "it is.\n\n"
+        "With --wait the exit code is 0 only when everyone who could run "
+        "something is\naccounted for; then a receipt is printed. At the "
+        "timeout the queue stays paused,\nor is resumed (if this very command "
+        "paused it), or what runs is ended: requests\nthat may be repeated go "
+        "back to the queue, the others fail as lost attempts do.\n\n"
+        "Examples: cloakroom pause --all --reason \"the database moves\"\n"
+        "          cloakroom pause hits --wait --timeout 5m && ./migrate &&\n"
+        "              cloakroom resume hits --release v2\n",
     .flags = flags,
     .ends = ends,
     .run = run,

@@ -1,6 +1,8 @@
 /* probe.c - cloakroom probe: runs one waiting request of a drained queue on a
  * release, in this process, and shows the response.
  */
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +291,7 @@ tell_refused(const struct probing *it, int r, const struct error *err)
                              "queue %s: %s", queue, err->text);
     case -EPERM:
     case -ENOTEMPTY:
+    case -EBUSY:
         return command_fails(it->command, END_FAILED, "queue %s: %s", queue,
                              err->text);
     case -EINTR:
@@ -297,6 +300,19 @@ tell_refused(const struct probing *it, int r, const struct error *err)
     default:
         return command_fails(it->command, end_of_open(r), "%s", err->text);
     }
+}
+
+/* The worker's loop is gone, which read them. */
+static void
+heed_signals(void)
+{
+    sigset_t asked;
+
+    sigemptyset(&asked);
+    sigaddset(&asked, SIGTERM);
+    sigaddset(&asked, SIGINT);
+    sigaddset(&asked, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &asked, NULL);
 }
 
 static int
@@ -316,6 +332,7 @@ probe(struct probing *it)
     struct error err;
 
     int r = worker_run(it->settings, &options, &err);
+    heed_signals();
     if (!it->ran && r == 0)
         return command_fails(it->command, END_FAILED,
                              "the probe ended before it began");
@@ -393,8 +410,7 @@ run(const struct command *command, int argc, char **argv)
 
 const struct command probe_command = {
     .name = "probe",
-    .arguments = "[-c FILE] TICKET|--next [--queue NAME] [--release LABEL]\n"
-                 "                       [--keep|--discard] [--json]",
+    .arguments = "[-c FILE] [options] TICKET | --next",
     .summary = "in a drained queue: run one request, show its response",
     .details =
         "While its queue is drained (cloakroom pause --wait), runs one "

@@ -9,6 +9,7 @@
 #include "cli/changes.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "common/log.h"
 
 #define LOOK_EVERY 500 /* ms: who waits sweeps */
 
@@ -16,7 +17,7 @@ enum { FLAG_ALL = 256, FLAG_RELEASE, FLAG_RAMP, FLAG_FORCE };
 
 static const struct flag flags[] = {
     {FLAG_ALL, "all", NULL, "all queues"},
-    {FLAG_RELEASE, "release", "LABEL", "for workers of that release only"},
+    {FLAG_RELEASE, "release", "LABEL", "another release than before"},
     {FLAG_RAMP, "ramp", "D", "let slots open one by one, all after D"},
     {FLAG_FORCE, "force", NULL, "also if an upgrade holds it"},
     {0},
@@ -65,9 +66,10 @@ print_queue(const struct resuming *resuming, size_t i, uint64_t waiting,
            control->epoch, waiting, waiting == 1 ? " waits" : "s wait", workers,
            workers == 1 ? "" : "s");
     if (workers == 0)
-        printf("%s: no worker of release %s has said hello: start one with "
-               "`cloakroom up`,\nor `cloakroom worker --queue %s`\n",
-               name, control->release, name);
+        printf("%s: no worker of release %s has said hello so far; `cloakroom "
+               "up` starts them,\nor `cloakroom worker --queue %s --release "
+               "%s`\n",
+               name, control->release, name, control->release);
 }
 
 static int
@@ -205,6 +207,7 @@ run(const struct command *command, int argc, char **argv)
         (names = options_arguments(&options, 0, INT_MAX)) == NULL)
         return options.end;
     queues_operator(resuming.by);
+    log_init_command(command->name, options.verbose);
     return load_and_resume(&resuming, &options, names,
                            (size_t)(argv + argc - names));
 }
@@ -215,12 +218,13 @@ const struct command resume_command = {
     .summary = "open a paused queue, for one release",
     .details =
         "Attempts start again, of the release that the queue had, or of "
-        "another: that one\nonly where the pause is recorded as drained "
+        "another one: that\nonly where the pause is recorded as drained "
         "(`cloakroom pause --wait`). Several\nqueues are opened together or "
-        "not at all; one that is open already is left as it is.\nA probe that "
-        "runs is waited for. A queue that an upgrade holds is opened by that\n"
+        "not at all; one that is open already stays as it\nis. A probe that "
+        "runs is waited for. A queue that an upgrade holds is opened by\nthat "
         "upgrade, or with --force.\n\n"
-        "Example: cloakroom resume hits --release v2 --ramp 1m\n",
+        "Examples: cloakroom resume --all\n"
+        "          cloakroom resume hits --release v2 --ramp 1m\n",
     .flags = flags,
     .ends = ends,
     .run = run,

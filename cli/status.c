@@ -6,6 +6,7 @@
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "cli/show.h"
+#include "cli/tell.h"
 
 enum { FLAG_JSON = 256 };
 
@@ -23,6 +24,7 @@ struct report {
     struct queue_stats *queues;
     struct worker_info *workers;
     size_t workers_len;
+    wall_ms now;
 };
 
 static int
@@ -48,31 +50,90 @@ report_fini(struct report *report)
 
 /* ---- as tables ----------------------------------------------------------- */
 
-static int
-name_width(const struct report *report)
+struct widths {
+    int queue, state, release, worker;
+};
+
+static void
+widen(int *width, const char *text)
 {
-    size_t width = strlen("QUEUE");
+    if ((int)strlen(text) > *width)
+        *width = (int)strlen(text);
+}
+
+static struct widths
+widths_of(const struct report *report)
+{
+    struct widths widths = {.queue = (int)strlen("QUEUE"),
+                            .state = (int)strlen("STATE"),
+                            .release = (int)strlen("RELEASE"),
+                            .worker = (int)strlen("WORKER")};
+    char state[TELL_STATE_SIZE];
 
     for (size_t i = 0; i < report->settings->queues_len; i++) {
-        if (strlen(report->settings->queues[i].name) > width)
-            width = strlen(report->settings->queues[i].name);
+        const struct control *control = &report->queues[i].control;
+        widen(&widths.queue, report->settings->queues[i].name);
+        widen(&widths.state, tell_state(control, report->now, state));
+        widen(&widths.release, control->release);
     }
-    return (int)width;
+    for (size_t i = 0; i < report->workers_len; i++) {
+        widen(&widths.release, report->workers[i].release);
+        widen(&widths.worker, report->workers[i].name);
+    }
+    return widths;
 }
 
 static void
-print_queues(const struct report *report, int width)
+print_upgrade(const char *name, const struct upgrade *upgrade)
 {
-    char oldest[SHOW_SPAN_SIZE];
+    printf("%s is held by an upgrade from release %s to %s: %s, ", name,
+           upgrade->from, upgrade->to, upgrade_step_word(upgrade->step));
+    if (upgrade->pid != 0)
+        printf("run by process %d\n", upgrade->pid);
+    else
+        printf("its process is gone; run it again\n");
+}
 
-    printf("%-*s %8s %7s %7s %6s %8s %8s %6s\n", width, "QUEUE", "QUEUED",
-           "DELAYED", "RUNNING", "OLDEST", "DONE/MIN", "FAIL/MIN", "DEAD");
+/* What the table has no room for. */
+static void
+print_notes(const struct report *report, size_t i)
+{
+    const struct queue_stats *stats = &report->queues[i];
+    const struct control *control = &stats->control;
+    const char *name = report->settings->queues[i].name;
+    const wall_ms ramped = control->ramp_since + control->ramp;
+    char sign[TELL_SIGN_SIZE], when[TELL_TIME_SIZE];
+
+    if (control->state != CONTROL_OPEN)
+        printf("%s is paused %s\n", name, tell_sign(control, sign));
+    if (control->upgrade.id[0] != '\0')
+        print_upgrade(name, &control->upgrade);
+    if (!control->accepting)
+        printf("%s refuses new requests; `cloakroom accept %s` ends it\n", name,
+               name);
+    if (control->state == CONTROL_OPEN && ramped > report->now)
+        printf("%s lets its slots open one by one, the last at %s\n", name,
+               tell_time(ramped, when));
+    if (stats->trouble[0] != '\0')
+        printf("trouble at %s: %s\n", name, stats->trouble);
+}
+
+static void
+print_queues(const struct report *report, const struct widths *widths)
+{
+    char oldest[SHOW_SPAN_SIZE], state[TELL_STATE_SIZE];
+
+    printf("%-*s %-*s %-*s %6s %7s %7s %6s %8s %8s %4s\n", widths->queue,
+           "QUEUE", widths->state, "STATE", widths->release, "RELEASE",
+           "QUEUED", "DELAYED", "RUNNING", "OLDEST", "DONE/MIN", "FAIL/MIN",
+           "DEAD");
     for (size_t i = 0; i < report->settings->queues_len; i++) {
         const struct queue_stats *stats = &report->queues[i];
         const bool waits = stats->queued + stats->delayed > 0;
-        printf("%-*s %8llu %7llu %7llu %6s %8llu %8llu %6llu\n", width,
-               report->settings->queues[i].name,
-               (unsigned long long)stats->queued,
+        printf("%-*s %-*s %-*s %6llu %7llu %7llu %6s %8llu %8llu %4llu\n",
+               widths->queue, report->settings->queues[i].name, widths->state,
+               tell_state(&stats->control, report->now, state), widths->release,
+               stats->control.release, (unsigned long long)stats->queued,
                (unsigned long long)stats->delayed,
                (unsigned long long)stats->running,
                waits ? show_span(stats->oldest, oldest) : "-",
@@ -80,36 +141,61 @@ print_queues(const struct report *report, int width)
                (unsigned long long)stats->failed_minute,
                (unsigned long long)stats->dead);
     }
-    for (size_t i = 0; i < report->settings->queues_len; i++) {
-        if (report->queues[i].trouble[0] != '\0')
-            printf("trouble at %s: %s\n", report->settings->queues[i].name,
-                   report->queues[i].trouble);
-    }
+    for (size_t i = 0; i < report->settings->queues_len; i++)
+        print_notes(report, i);
+}
+
+/* Of whose queue; NULL: it is not in the settings. */
+static const struct control *
+control_of(const struct report *report, const struct worker_info *worker)
+{
+    const int queue = settings_queue(report->settings, worker->queue);
+
+    return queue < 0 ? NULL : &report->queues[queue].control;
+}
+
+/* Is its release not the one that its queue admits? */
+static bool
+is_idle(const struct report *report, const struct worker_info *worker)
+{
+    const struct control *control = control_of(report, worker);
+
+    return control != NULL && strcmp(control->release, worker->release) != 0;
 }
 
 static void
-print_workers(const struct report *report, int width)
+print_worker(const struct report *report, const struct worker_info *worker,
+             const struct widths *widths)
 {
     char since[SHOW_SPAN_SIZE], lease[SHOW_SPAN_SIZE], running[24];
-    const wall_ms now = clock_wall();
+    const bool idle = is_idle(report, worker);
 
+    snprintf(running, sizeof(running), "%u/%u", worker->running,
+             worker->concurrency);
+    printf("%-*s %-*s %7d %-*s %7s %6s %6s", widths->queue, worker->queue,
+           widths->worker, worker->name, worker->pid, widths->release,
+           worker->release, idle && worker->running == 0 ? "idle" : running,
+           show_span(report->now - worker->since, since),
+           worker->lease_left < 0 ? "over"
+                                  : show_span(worker->lease_left, lease));
+    if (idle)
+        printf("  waiting for release %s", worker->release);
+    putchar('\n');
+}
+
+static void
+print_workers(const struct report *report, const struct widths *widths)
+{
     if (report->workers_len == 0) {
         printf("no workers run; start some with `cloakroom up`, or one with "
                "`cloakroom worker`\n");
         return;
     }
-    printf("%-*s %-22s %7s %-10s %8s %6s %6s\n", width, "QUEUE", "WORKER",
-           "PID", "RELEASE", "RUNNING", "UP", "LEASE");
-    for (size_t i = 0; i < report->workers_len; i++) {
-        const struct worker_info *worker = &report->workers[i];
-        snprintf(running, sizeof(running), "%u/%u", worker->running,
-                 worker->concurrency);
-        printf("%-*s %-22s %7d %-10s %8s %6s %6s\n", width, worker->queue,
-               worker->name, worker->pid, worker->release, running,
-               show_span(now - worker->since, since),
-               worker->lease_left < 0 ? "over"
-                                      : show_span(worker->lease_left, lease));
-    }
+    printf("%-*s %-*s %7s %-*s %7s %6s %6s\n", widths->queue, "QUEUE",
+           widths->worker, "WORKER", "PID", widths->release, "RELEASE",
+           "RUNNING", "UP", "LEASE");
+    for (size_t i = 0; i < report->workers_len; i++)
+        print_worker(report, &report->workers[i], widths);
 }
 
 /* ---- as JSON ------------------------------------------------------------- */
@@ -120,14 +206,48 @@ set_count(json_t *object, const char *key, uint64_t count)
     json_object_set_new(object, key, json_integer((json_int_t)count));
 }
 
+static void
+set_text(json_t *object, const char *key, const char *text)
+{
+    if (text[0] != '\0')
+        json_object_set_new(object, key, json_string(text));
+}
+
+static json_t *
+upgrade_json(const struct upgrade *upgrade)
+{
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "id", upgrade->id,
+                               "step", upgrade_step_word(upgrade->step), "from",
+                               upgrade->from, "to", upgrade->to);
+
+    if (upgrade->pid != 0)
+        json_object_set_new(object, "pid", json_integer(upgrade->pid));
+    return object;
+}
+
+static void
+set_control(json_t *queue, const struct control *control)
+{
+    set_count(queue, "epoch", control->epoch);
+    set_text(queue, "state", control_state_word(control->state));
+    set_text(queue, "release", control->release);
+    json_object_set_new(queue, "accepting", json_boolean(control->accepting));
+    if (control->paused_epoch != 0)
+        set_count(queue, "paused_epoch", control->paused_epoch);
+    show_json_time(queue, "since", control->since);
+    set_text(queue, "by", control->by);
+    set_text(queue, "why", control->why);
+    if (control->upgrade.id[0] != '\0')
+        json_object_set_new(queue, "upgrade", upgrade_json(&control->upgrade));
+}
+
 static json_t *
 queue_json(const char *name, const struct queue_stats *stats)
 {
     json_t *queue = json_object();
 
     json_object_set_new(queue, "name", json_string(name));
-    set_count(queue, "epoch", stats->control.epoch);
-    json_object_set_new(queue, "release", json_string(stats->control.release));
+    set_control(queue, &stats->control);
     set_count(queue, "queued", stats->queued);
     set_count(queue, "delayed", stats->delayed);
     set_count(queue, "running", stats->running);
@@ -140,13 +260,12 @@ queue_json(const char *name, const struct queue_stats *stats)
     set_count(queue, "failed_per_minute", stats->failed_minute);
     set_count(queue, "dead", stats->dead);
     set_count(queue, "retained_bytes", stats->retained_bytes);
-    if (stats->trouble[0] != '\0')
-        json_object_set_new(queue, "trouble", json_string(stats->trouble));
+    set_text(queue, "trouble", stats->trouble);
     return queue;
 }
 
 static json_t *
-worker_json(const struct worker_info *info)
+worker_json(const struct report *report, const struct worker_info *info)
 {
     json_t *worker = json_object();
 
@@ -154,6 +273,8 @@ worker_json(const struct worker_info *info)
     json_object_set_new(worker, "pid", json_integer(info->pid));
     json_object_set_new(worker, "queue", json_string(info->queue));
     json_object_set_new(worker, "release", json_string(info->release));
+    if (is_idle(report, info))
+        set_text(worker, "waits_for_release", info->release);
     set_count(worker, "running", info->running);
     set_count(worker, "concurrency", info->concurrency);
     show_json_time(worker, "since", info->since);
@@ -172,7 +293,8 @@ print_json(const struct report *report)
             queues,
             queue_json(report->settings->queues[i].name, &report->queues[i]));
     for (size_t i = 0; i < report->workers_len; i++)
-        json_array_append_new(workers, worker_json(&report->workers[i]));
+        json_array_append_new(workers,
+                              worker_json(report, &report->workers[i]));
     return show_json(
         json_pack("{s:o, s:o}", "queues", queues, "workers", workers));
 }
@@ -183,7 +305,7 @@ static int
 show_all(const struct options *options, const struct settings *settings,
          struct ask *ask, bool json)
 {
-    struct report report = {.settings = settings};
+    struct report report = {.settings = settings, .now = clock_wall()};
     struct error err;
     int r;
 
@@ -193,10 +315,10 @@ show_all(const struct options *options, const struct settings *settings,
                 ? error_set(&err, -EPIPE, "stdout cannot be written")
                 : 0;
     else if (r == 0) {
-        const int width = name_width(&report);
-        print_queues(&report, width);
+        const struct widths widths = widths_of(&report);
+        print_queues(&report, &widths);
         putchar('\n');
-        print_workers(&report, width);
+        print_workers(&report, &widths);
     }
     report_fini(&report);
     if (r < 0)

@@ -193,6 +193,11 @@ tell_refused(const struct request *request, int r)
         return command_fails(request->command, END_NOT_YET,
                              "queue %s is full (max_depth %zu)", queue->name,
                              queue->max_depth);
+    case -ECONNREFUSED:
+        return command_fails(request->command, END_NOT_YET,
+                             "queue %s refuses new requests; `cloakroom "
+                             "accept %s` ends it",
+                             queue->name, queue->name);
     case -EEXIST:
         return command_fails(request->command, END_FAILED,
                              "the key was used for another request");

@@ -65,11 +65,11 @@ tell_state(const struct control *control, wall_ms now,
         snprintf(text, TELL_STATE_SIZE, "%s",
                  control->accepting ? word : "refusing");
         break;
+    case CONTROL_DRAINED:
     case CONTROL_PROBING:
         snprintf(text, TELL_STATE_SIZE, "%s", word);
         break;
     case CONTROL_PAUSED:
-    case CONTROL_DRAINED:
         snprintf(text, TELL_STATE_SIZE, "%s %s", word,
                  brief_span(now - control->since, span));
         break;
@@ -167,10 +167,9 @@ print_receipt(const struct history *record, const json_t *receipt)
     putchar('\n');
     print_workers(receipt);
     printf("  %-9s %s\n", "attempts", attempts_text(receipt, attempts));
-    printf(
-        "  %-9s %s after the pause a worker cut off from the broker, too, has "
-        "ended all\n",
-        "bound", show_span(count_of(receipt, "bound_ms"), span));
+    printf("  %-9s a worker cut off from the broker has ended all %s after the "
+           "pause\n",
+           "bound", show_span(count_of(receipt, "bound_ms"), span));
 }
 
 void

@@ -18,7 +18,7 @@ const char *tell_time(wall_ms t, char text[TELL_TIME_SIZE]);
 #define TELL_SIZE 256
 const char *tell_clean(const char *given, char text[TELL_SIZE]);
 
-/* "open", "paused 3m", "drained 2h", "probing"; an open queue that takes no
+/* "open", "paused 3m", "drained", "probing"; an open queue that takes no
  * requests is "refusing". */
 #define TELL_STATE_SIZE 32
 const char *tell_state(const struct control *control, wall_ms now,

@@ -28,8 +28,9 @@ static const char *const level_words[LOG_LEVELS] = {"error", "warning", "info",
                                                     "debug"};
 
 static const char *process_word = "cloakroom";
-static enum log_level level_max = LOG_INFO;
+static enum log_level level_max = LOG_WARNING; /* before log_init */
 static bool is_command;
+static atomic_bool muted;
 static atomic_uint dropped;
 
 void
@@ -56,14 +57,21 @@ log_init_command(const char *process, bool verbose)
 bool
 log_is_on(enum log_level level)
 {
-    return level <= level_max;
+    return level <= level_max && !muted;
+}
+
+void
+log_mute(bool mute)
+{
+    muted = mute;
 }
 
 static bool
 is_written(enum log_event event)
 {
     return log_is_on(events[event].level) ||
-           (is_command && (event == EVENT_STDERR || event == EVENT_NOTE));
+           (is_command && !muted &&
+            (event == EVENT_STDERR || event == EVENT_NOTE));
 }
 
 /* Appends to a line of fixed room; what does not fit is cut. */

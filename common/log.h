@@ -27,14 +27,16 @@ enum log_event {
     EVENTS
 };
 
-/* Called once by main: the process's word ("ingress") and the highest level
- * that is written. */
+/* Called once by main of what runs on: the process's word ("ingress") and the
+ * highest level that is written; before that, warnings. */
 void log_init(const char *process, enum log_level level);
 /* The same for a command that a person runs: warnings and worse, what a handler
  * writes to its stderr and notes, as "cloakroom probe: event key=value"; with
  * verbose all, as ever. stderr stays as it is. */
 void log_init_command(const char *process, bool verbose);
 bool log_is_on(enum log_level level);
+/* While what is drawn on the terminal is not to be written over. */
+void log_mute(bool mute);
 
 /* Further key=value pairs as a format: log_event(EVENT_TAKEN, "queue=%s", q).
  * Values with spaces or quotes are the caller's to give through log_quote. */

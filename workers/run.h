@@ -9,7 +9,8 @@
  *
  * I1: what interrupted a run decides its outcome, whatever the handler still
  * answers (but for an operator's pause: then an answer counts), unless nothing
- * of it was ever started; the first interruption counts. I2: a free slot's handler has no process and no handle left.
+ * of it was ever started; the first interruption counts. I2: a free slot's
+ * handler has no process and no handle left.
  *
  * Threads: the loop.
  */
