@@ -49,7 +49,8 @@ enum broker_role {
 struct broker_options {
     const struct settings *settings; /* outlives the broker */
     enum broker_role role;
-    bool create; /* make the store if it is missing */
+    bool create;  /* make the store if it is missing */
+    bool guarded; /* have a guard (broker_guard), as every worker has */
     /* A response of a ticket was stored, by whatever process. wanted says
      * whether this process waits for it; only then it is read and given to
      * on_response, which takes it. Both NULL: not told. */
@@ -67,10 +68,11 @@ void broker_close(struct broker *broker);
 
 const struct ticket_secret *broker_secret(const struct broker *broker);
 
-/* A worker's descriptor, lent, of which whoever runs handlers for it gets a
- * copy: as long as some process holds one, the sessions of this process are not
- * taken for dead, though it be killed; they still end with their leases. -1:
- * the backend needs none. */
+/* A descriptor, lent, of which whoever runs handlers or commands for this
+ * process gets a copy: as long as some process holds one, this one is not taken
+ * for dead, though it be killed. Its sessions still end with their leases; its
+ * upgrade is nobody else's before. -1: there is none, or the backend needs
+ * none. */
 int broker_guard(const struct broker *broker);
 
 /* Can it accept and store now? 0, or the reason. Does not block. */

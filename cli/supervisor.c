@@ -23,6 +23,7 @@
 
 #define WORDS_MAX    16
 #define READY_FD     3
+#define LINE_SIZE    256
 /* An orphaned spawner ends its handlers by itself and cleans up after them. */
 #define ORPHAN_GRACE 1000 /* ms */
 #define ORPHANS_END  5000 /* ms, for killed ones to be gone at our end */
@@ -34,20 +35,28 @@ struct child {
     unsigned step;
     span_ms patience;
     unsigned first_starts;
+    void (*on_line)(void *opaque, const char *line);
+    void *opaque;
     bool ready;         /* it said so, in some life */
+    bool going;         /* dismissed; forgotten when it has ended */
     bool asked, killed; /* SIGTERM, SIGKILL was sent in this life */
     unsigned starts;
     pid_t pid;       /* 0: not running */
     int ready_fd;    /* our end; -1: none */
+    bool told;       /* there is something to be read on it */
     mono_ms since;   /* of this life */
     mono_ms due;     /* when it is started again, while pid is 0 */
     mono_ms kill_at; /* once asked */
     struct restart restart;
+    char line[LINE_SIZE]; /* begun, without an end so far */
+    size_t line_len;
+    bool line_bad; /* to be dropped */
 };
 
 struct supervisor {
-    struct child *children;
+    struct child **children; /* each stays where it is while the list grows */
     size_t len;
+    struct pollfd *fds; /* of wait_events: room for all and the signals */
     int signals;        /* signalfd */
     sigset_t old;       /* the mask before us */
     struct asked asked; /* to stop */
@@ -80,9 +89,21 @@ supervisor_new(struct supervisor **out, struct error *err)
         supervisor_free(supervisor);
         return error_system(err, -errno, "signalfd");
     }
+    supervisor->fds = mem_new(struct pollfd);
     orphans_adopt();
     *out = supervisor;
     return 0;
+}
+
+static void
+child_free(struct child *child)
+{
+    assert(child->pid == 0 && child->ready_fd < 0);
+    for (char **word = child->argv; *word != NULL; word++)
+        free(*word);
+    free(child->program);
+    free(child->name);
+    free(child);
 }
 
 void
@@ -90,39 +111,34 @@ supervisor_free(struct supervisor *supervisor)
 {
     if (supervisor == NULL)
         return;
-    for (size_t i = 0; i < supervisor->len; i++) {
-        struct child *child = &supervisor->children[i];
-        assert(child->pid == 0);
-        for (char **word = child->argv; *word != NULL; word++)
-            free(*word);
-        free(child->program);
-        free(child->name);
-    }
+    for (size_t i = 0; i < supervisor->len; i++)
+        child_free(supervisor->children[i]);
     if (supervisor->signals >= 0)
         close(supervisor->signals);
     sigprocmask(SIG_SETMASK, &supervisor->old, NULL);
     free(supervisor->children);
+    free(supervisor->fds);
     free(supervisor);
 }
 
-void
+struct child *
 supervisor_add(struct supervisor *supervisor, const char *program,
                const struct child_options *options)
 {
-    struct child *child;
+    struct child *child = mem_new(struct child);
     size_t word = 0;
 
-    supervisor->children =
-        mem_grow(supervisor->children, supervisor->len + 1, sizeof(*child));
-    child = &supervisor->children[supervisor->len++];
     *child = (struct child){
         .name = mem_strdup(options->name),
         .program = mem_strdup(program),
         .step = options->step,
         .patience = options->patience,
         .first_starts = options->first_starts,
+        .on_line = options->on_line,
+        .opaque = options->opaque,
         .ready_fd = -1,
     };
+    assert(child->on_line == NULL || child->first_starts > 0);
     child->argv[word++] = mem_strdup("cloakroom");
     for (size_t i = 0; options->words[i] != NULL; i++)
         child->argv[word++] = mem_strdup(options->words[i]);
@@ -133,6 +149,26 @@ supervisor_add(struct supervisor *supervisor, const char *program,
         child->argv[word++] = mem_printf("%d", READY_FD);
     }
     assert(word < WORDS_MAX);
+    supervisor->children = mem_grow(supervisor->children, supervisor->len + 1,
+                                    sizeof(*supervisor->children));
+    supervisor->children[supervisor->len++] = child;
+    supervisor->fds = mem_grow(supervisor->fds, supervisor->len + 1,
+                               sizeof(*supervisor->fds));
+    return child;
+}
+
+/* It is GONE. */
+static void
+forget(struct supervisor *supervisor, struct child *child)
+{
+    size_t i = 0;
+
+    while (supervisor->children[i] != child)
+        i++;
+    supervisor->len--;
+    memmove(&supervisor->children[i], &supervisor->children[i + 1],
+            (supervisor->len - i) * sizeof(struct child *));
+    child_free(child);
 }
 
 /* ---- starting ------------------------------------------------------------ */
@@ -194,6 +230,8 @@ start_child(struct supervisor *supervisor, struct child *child)
         close(ends[1]);
     if (r == 0) {
         child->ready_fd = ends[0];
+        child->line_len = 0;
+        child->line_bad = false;
         log_start(child);
         return;
     }
@@ -210,7 +248,7 @@ start_due(struct supervisor *supervisor)
     const mono_ms now = clock_mono();
 
     for (size_t i = 0; i < supervisor->len && !supervisor->stopping; i++) {
-        struct child *child = &supervisor->children[i];
+        struct child *child = supervisor->children[i];
         if (child->pid == 0 && child->due <= now)
             start_child(supervisor, child);
     }
@@ -238,30 +276,56 @@ kill_child(struct child *child, const char *why)
     child->killed = true;
 }
 
+static void
+ask_child(struct child *child)
+{
+    if (child->pid == 0 || child->asked)
+        return;
+    kill(child->pid, SIGTERM);
+    child->asked = true;
+    child->kill_at = clock_mono() + child->patience;
+}
+
 /* I1: asks those of the first step that has any left. */
 static void
 stop_step(struct supervisor *supervisor)
 {
-    const mono_ms now = clock_mono();
     unsigned step = ~0U;
 
     for (size_t i = 0; i < supervisor->len; i++) {
-        const struct child *child = &supervisor->children[i];
+        const struct child *child = supervisor->children[i];
         if (child->pid != 0 && child->step < step)
             step = child->step;
     }
     for (size_t i = 0; i < supervisor->len; i++) {
-        struct child *child = &supervisor->children[i];
-        if (child->pid == 0 || child->step != step)
-            continue;
-        if (!child->asked) {
-            kill(child->pid, SIGTERM);
-            child->asked = true;
-            child->kill_at = now + child->patience;
-        } else if (child->kill_at <= now) {
-            kill_child(child, "it did not end in time");
-        }
+        if (supervisor->children[i]->step == step)
+            ask_child(supervisor->children[i]);
     }
+}
+
+static void
+kill_late(struct supervisor *supervisor)
+{
+    const mono_ms now = clock_mono();
+
+    for (size_t i = 0; i < supervisor->len; i++) {
+        struct child *child = supervisor->children[i];
+        if (child->asked && child->kill_at <= now)
+            kill_child(child, "it did not end in time");
+    }
+}
+
+void
+supervisor_dismiss(struct supervisor *supervisor, struct child **dismissed)
+{
+    struct child *child = TAKE(*dismissed);
+
+    assert(!child->going);
+    child->going = true;
+    if (child->pid == 0)
+        forget(supervisor, child);
+    else if (!supervisor->stopping) /* else its step comes (I1) */
+        ask_child(child);
 }
 
 static void
@@ -279,7 +343,7 @@ on_stop_signal(struct supervisor *supervisor, int signal)
         break;
     case ASKED_AGAIN:
         for (size_t i = 0; i < supervisor->len; i++)
-            kill_child(&supervisor->children[i], "told twice to stop");
+            kill_child(supervisor->children[i], "told twice to stop");
         break;
     }
 }
@@ -333,32 +397,40 @@ on_child_end(struct supervisor *supervisor, struct child *child, int status)
                   describe_end(status, how, sizeof(how)));
     if (is_beyond_help(child, status))
         stop_all(supervisor, WEXITSTATUS(status));
+    if (child->going) {
+        forget(supervisor, child); /* I3 */
+        return;
+    }
     child->due = clock_mono() + restart_after(&child->restart, lived);
+}
+
+static struct child *
+child_of(const struct supervisor *supervisor, pid_t pid)
+{
+    for (size_t i = 0; i < supervisor->len; i++) {
+        if (supervisor->children[i]->pid == pid)
+            return supervisor->children[i];
+    }
+    return NULL;
 }
 
 static bool
 is_child(void *opaque, pid_t pid)
 {
-    const struct supervisor *supervisor = opaque;
-
-    for (size_t i = 0; i < supervisor->len; i++) {
-        if (supervisor->children[i].pid == pid)
-            return true;
-    }
-    return false;
+    return child_of(opaque, pid) != NULL;
 }
 
 static void
 reap(struct supervisor *supervisor)
 {
+    struct child *child;
     pid_t pid;
     int status;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (size_t i = 0; i < supervisor->len; i++) {
-            if (supervisor->children[i].pid == pid)
-                on_child_end(supervisor, &supervisor->children[i], status);
-        }
+        child = child_of(supervisor, pid);
+        if (child != NULL)
+            on_child_end(supervisor, child, status);
     }
     if (orphans_signal(0, is_child, supervisor) == 0)
         supervisor->orphans_at = 0;
@@ -393,22 +465,51 @@ read_signals(struct supervisor *supervisor)
     }
 }
 
-static void
-read_ready(struct supervisor *supervisor, struct child *child)
+/* Those that go will not tell any more. */
+static bool
+all_are_ready(const struct supervisor *supervisor)
 {
-    char byte;
-    bool all = true;
-
-    /* The end of the file without a byte: it ended; SIGCHLD tells the rest. */
-    if (read(child->ready_fd, &byte, 1) == 1)
-        child->ready = true;
-    close_ready(child);
     for (size_t i = 0; i < supervisor->len; i++) {
-        if (supervisor->children[i].first_starts > 0 &&
-            !supervisor->children[i].ready)
-            all = false;
+        const struct child *child = supervisor->children[i];
+        if (child->first_starts > 0 && !child->ready && !child->going)
+            return false;
     }
-    if (all && !supervisor->told_ready && !supervisor->stopping) {
+    return true;
+}
+
+static void
+take_byte(struct child *child, char byte)
+{
+    if (byte == '\n') {
+        child->line[child->line_len] = '\0';
+        child->line_len = 0;
+        if (!child->line_bad)
+            child->on_line(child->opaque, child->line);
+        child->line_bad = false;
+    } else if (byte == '\0' || child->line_len == LINE_SIZE - 1) {
+        child->line_bad = true;
+    } else {
+        child->line[child->line_len++] = byte;
+    }
+}
+
+/* What a child says on --ready. */
+static void
+read_told(struct supervisor *supervisor, struct child *child)
+{
+    char bytes[512];
+    const ssize_t len = read(child->ready_fd, bytes, sizeof(bytes));
+
+    /* The end of the file: it ended; SIGCHLD tells the rest. */
+    if (len <= 0 || child->on_line == NULL)
+        close_ready(child);
+    if (len <= 0)
+        return;
+    for (ssize_t i = 0; i < len && child->on_line != NULL; i++)
+        take_byte(child, bytes[i]);
+    child->ready = true;
+    if (!supervisor->told_ready && !supervisor->stopping &&
+        all_are_ready(supervisor)) {
         supervisor->told_ready = true;
         supervisor->on_ready(supervisor->opaque);
     }
@@ -430,7 +531,7 @@ next_timeout(const struct supervisor *supervisor)
     int timeout = -1;
 
     for (size_t i = 0; i < supervisor->len; i++) {
-        const struct child *child = &supervisor->children[i];
+        const struct child *child = supervisor->children[i];
         if (child->pid == 0 && !supervisor->stopping)
             timeout = least_wait(timeout, child->due, now);
         else if (child->pid != 0 && child->asked && !child->killed)
@@ -444,21 +545,24 @@ next_timeout(const struct supervisor *supervisor)
 static void
 wait_events(struct supervisor *supervisor)
 {
-    /* One for the signals and one for each child that is to say it is up. */
-    struct pollfd fds[2] = {{.fd = supervisor->signals, .events = POLLIN},
-                            {.fd = -1, .events = POLLIN}};
-    struct child *starting = NULL;
+    const size_t len = supervisor->len;
+    struct pollfd *fds = supervisor->fds;
 
-    for (size_t i = 0; i < supervisor->len && starting == NULL; i++) {
-        if (supervisor->children[i].ready_fd >= 0)
-            starting = &supervisor->children[i];
+    for (size_t i = 0; i < len; i++)
+        fds[i] = (struct pollfd){.fd = supervisor->children[i]->ready_fd,
+                                 .events = POLLIN};
+    fds[len] = (struct pollfd){.fd = supervisor->signals, .events = POLLIN};
+    if (poll(fds, len + 1, next_timeout(supervisor)) <= 0)
+        return;
+    for (size_t i = 0; i < len; i++)
+        supervisor->children[i]->told = fds[i].revents != 0;
+    const bool signalled = fds[len].revents != 0;
+    /* on_line may add and dismiss: who is passed over is polled again. */
+    for (size_t i = 0; i < supervisor->len; i++) {
+        if (supervisor->children[i]->told)
+            read_told(supervisor, supervisor->children[i]);
     }
-    if (starting != NULL)
-        fds[1].fd = starting->ready_fd;
-    poll(fds, 2, next_timeout(supervisor));
-    if (starting != NULL && fds[1].revents != 0)
-        read_ready(supervisor, starting);
-    if (fds[0].revents != 0)
+    if (signalled)
         read_signals(supervisor);
 }
 
@@ -466,7 +570,7 @@ static bool
 is_over(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->len; i++) {
-        if (supervisor->children[i].pid != 0)
+        if (supervisor->children[i]->pid != 0)
             return false;
     }
     return supervisor->stopping;
@@ -506,6 +610,7 @@ supervisor_run(struct supervisor *supervisor, void (*on_ready)(void *opaque),
             stop_step(supervisor);
         else
             start_due(supervisor);
+        kill_late(supervisor);
         kill_orphans(supervisor);
         wait_events(supervisor);
     }

@@ -1,23 +1,29 @@
 /* up.c - cloakroom up: one ingress and the workers of every queue. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
 #include "cli/cli.h"
+#include "cli/crews.h"
+#include "cli/follow.h"
 #include "cli/supervisor.h"
 #include "cli/uplock.h"
 #include "common/log.h"
+#include "common/mem.h"
 
 /* Children are this very program, also after its file was replaced. */
 #define PROGRAM          "/proc/self/exe"
 /* Over 23 s: the ingress of an `up` that was killed may still hold the address.
  */
 #define INGRESS_STARTS   9
-/* For commits and waiting clients; and, beyond a handler's own timeout, for
- * what the worker does at its end. */
-#define INGRESS_PATIENCE 30000 /* ms */
-#define WORKER_PATIENCE  15000 /* ms */
+#define INGRESS_PATIENCE 30000 /* ms, for commits and waiting clients */
+/* The same time for a store whose write lock does not come. */
+#define FOLLOW_STARTS    9
+#define FOLLOW_PATIENCE  5000 /* ms */
+#define FOLLOW_STEP      2    /* after the workers, whose step is 1 */
 
 static const enum end ends[] = {END_UNREACHABLE, END_STORE, END_OK};
 
@@ -64,32 +70,105 @@ on_ready(void *opaque)
     fflush(stdout);
 }
 
-/* ---- the parts ----------------------------------------------------------- */
+/* ---- the store ----------------------------------------------------------- */
 
-/* Makes the store, or finds now that it cannot be used. */
+/* The control states of all queues. Makes the store if that is wished, or
+ * finds now that it cannot be used; -ENOENT: there is none. */
 static int
-prepare_store(const struct settings *settings, struct error *err)
+look_at_store(const struct settings *settings, bool create,
+              struct control *controls, struct error *err)
 {
     const struct broker_options options = {
         .settings = settings,
         .role = BROKER_VISITOR,
-        .create = true,
+        .create = create,
     };
     struct broker *broker;
     int r;
 
     r = broker_open(&options, &broker, err);
-    if (r == 0)
-        broker_close(broker);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < settings->queues_len && r == 0; i++)
+        r = broker_control(broker, i, &controls[i], err);
+    broker_close(broker);
     return r;
+}
+
+static int
+check_programs(const struct settings *settings, const struct control *controls)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < settings->queues_len; i++) {
+        if (settings_check_program(settings, i, controls[i].release, stderr) <
+            0)
+            r = -ENOENT;
+    }
+    return r;
+}
+
+/* The configuration's release is only what a new queue begins with. */
+static void
+tell_other_releases(const struct settings *settings,
+                    const struct control *controls)
+{
+    for (size_t i = 0; i < settings->queues_len; i++) {
+        const struct queue_settings *queue = &settings->queues[i];
+        if (strcmp(queue->release, controls[i].release) != 0)
+            log_event(EVENT_NOTE,
+                      "text=\"queue %s is of release %s and the configuration "
+                      "says %s: `cloakroom upgrade %s --to %s` takes it "
+                      "there\"",
+                      queue->name, controls[i].release, queue->release,
+                      queue->name, queue->release);
+    }
+}
+
+/* A store is made only for programs that are there. -1, or the exit code after
+ * it was told why. */
+static int
+prepare_store(const struct command *command, const struct settings *settings,
+              struct control *controls)
+{
+    struct error err;
+    int r;
+
+    r = look_at_store(settings, false, controls, &err);
+    for (size_t i = 0; i < settings->queues_len && r == -ENOENT; i++)
+        controls[i] = control_initial(settings->queues[i].release);
+    if (r < 0 && r != -ENOENT)
+        return command_fails(command, end_of_open(r), "%s", err.text);
+    if (check_programs(settings, controls) < 0)
+        return END_CONFIG;
+    if (r == -ENOENT)
+        r = look_at_store(settings, true, controls, &err);
+    if (r < 0)
+        return command_fails(command, end_of_open(r), "%s", err.text);
+    tell_other_releases(settings, controls);
+    return -1;
+}
+
+/* ---- the parts ----------------------------------------------------------- */
+
+static void
+on_line(void *opaque, const char *line)
+{
+    struct followed followed;
+    char quoted[300];
+
+    if (follow_parse(line, &followed))
+        crews_follow(opaque, &followed);
+    else
+        log_event(EVENT_NOTE, "text=\"told nonsense by follow\" line=%s",
+                  log_quote(slice_of(line), quoted, sizeof(quoted)));
 }
 
 static void
 add_children(struct supervisor *supervisor, const struct settings *settings,
-             bool verbose)
+             struct crews *crews, bool verbose)
 {
     const char *last = verbose ? "--verbose" : NULL;
-    char name[80];
 
     supervisor_add(supervisor, PROGRAM,
                    &(struct child_options){
@@ -99,42 +178,60 @@ add_children(struct supervisor *supervisor, const struct settings *settings,
                        .words = {"ingress", "-c", settings->path, last},
                        .first_starts = INGRESS_STARTS,
                    });
-    for (size_t i = 0; i < settings->queues_len; i++) {
-        const struct queue_settings *queue = &settings->queues[i];
-        snprintf(name, sizeof(name), "worker %s", queue->name);
-        for (unsigned n = 0; n < queue->workers; n++)
-            supervisor_add(supervisor, PROGRAM,
-                           &(struct child_options){
-                               .name = name,
-                               .step = 1,
-                               .patience = queue->timeout + WORKER_PATIENCE,
-                               .words = {"worker", "-c", settings->path, "-q",
-                                         queue->name, last},
-                           });
-    }
+    supervisor_add(supervisor, PROGRAM,
+                   &(struct child_options){
+                       .name = "follow",
+                       .step = FOLLOW_STEP,
+                       .patience = FOLLOW_PATIENCE,
+                       .words = {"follow", "-c", settings->path, last},
+                       .first_starts = FOLLOW_STARTS,
+                       .on_line = on_line,
+                       .opaque = crews,
+                   });
 }
 
+/* controls: as they were when we looked; what came after, follow tells. */
 static int
-run_children(const struct options *options, struct settings *settings)
+run_children(const struct options *options, struct settings *settings,
+             struct supervisor *supervisor, const struct control *controls)
 {
-    OWNED(supervisor) supervisor = NULL;
+    OWNED(crews) crews = NULL;
     struct error err;
-    int end, lock, r;
+    int end, lock;
 
-    r = supervisor_new(&supervisor, &err);
-    if (r < 0)
-        return command_fails(options->command, END_FAILED, "%s", err.text);
-    r = prepare_store(settings, &err);
-    if (r < 0)
-        return command_fails(options->command, end_of_open(r), "%s", err.text);
     lock = uplock_take(settings->directory, &err);
     if (lock < 0)
         return command_fails(options->command, end_of_open(lock), "%s",
                              err.text);
-    add_children(supervisor, settings, options->verbose);
+    crews = crews_new(supervisor, PROGRAM, settings, options->verbose);
+    add_children(supervisor, settings, crews, options->verbose);
+    for (size_t i = 0; i < settings->queues_len; i++) {
+        const struct followed followed =
+            follow_of(settings->queues[i].name, &controls[i]);
+        crews_follow(crews, &followed);
+    }
     end = supervisor_run(supervisor, on_ready, settings);
     log_event(EVENT_STOPPED, "exit=%d", end);
     close(lock);
+    return end;
+}
+
+static int
+prepare_and_run(const struct options *options, struct settings *settings)
+{
+    OWNED(supervisor) supervisor = NULL;
+    struct control *controls;
+    struct error err;
+    int end, r;
+
+    r = supervisor_new(&supervisor, &err); /* before the broker's threads */
+    if (r < 0)
+        return command_fails(options->command, END_FAILED, "%s", err.text);
+    controls = mem_zalloc((settings->queues_len + 1) * sizeof(*controls));
+    end = prepare_store(options->command, settings, controls);
+    if (end < 0)
+        end = run_children(options, settings, supervisor, controls);
+    free(controls);
     return end;
 }
 
@@ -154,9 +251,7 @@ run(const struct command *command, int argc, char **argv)
     settings = config_load(&options, &end);
     if (settings == NULL)
         return end;
-    if (settings_check_programs(settings, stderr) < 0)
-        return END_CONFIG;
-    return run_children(&options, settings);
+    return prepare_and_run(&options, settings);
 }
 
 const struct command up_command = {
@@ -165,9 +260,11 @@ const struct command up_command = {
     .summary = "start and watch one ingress and the workers of every queue",
     .details =
         "Checks the configuration, makes the data directory if it is missing, "
-        "starts\nall processes and starts again what crashes. ^C or SIGTERM "
-        "stops the ingress,\nthen the workers, each after what it has in "
-        "hand; a second one, a second or more\nlater, kills.\n\n"
+        "starts\nall processes and starts again what crashes. The workers are "
+        "of the release that\nthe queue is at, during an upgrade of the next "
+        "one besides. ^C or SIGTERM stops\nthe ingress, then the workers, "
+        "each after what it has in hand; a second one, a\nsecond or more "
+        "later, kills.\n\n"
         "Example: cloakroom up -c examples/hits/cloakroom.yaml\n",
     .ends = ends,
     .run = run,

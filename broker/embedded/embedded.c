@@ -246,7 +246,7 @@ open_locked(struct embedded *store, struct error *err)
                     &store->seat, err);
     if (r < 0)
         return r;
-    if (store->options.role == BROKER_WORKER) {
+    if (store->options.role == BROKER_WORKER || store->options.guarded) {
         store->guard_fd = shared_guard(store->lock_fd, store->seat, err);
         if (store->guard_fd < 0)
             return store->guard_fd;

@@ -63,6 +63,67 @@ add(struct supervisor *supervisor, unsigned step, unsigned first_starts,
                    });
 }
 
+/* Plays the owner of children that come and go: "add", "dismiss" and "stop" are
+ * orders, all lines are noted. */
+static struct {
+    struct supervisor *supervisor;
+    const char *program;
+    struct child_options other;
+    struct child *child; /* the one that was added */
+    char lines[400];
+} owner;
+
+static void
+on_line(void *opaque, const char *line)
+{
+    ck_assert_ptr_eq(opaque, &owner);
+    strcat(strcat(owner.lines, line), "\n");
+    if (strcmp(line, "add") == 0)
+        owner.child =
+            supervisor_add(owner.supervisor, owner.program, &owner.other);
+    if (strcmp(line, "dismiss") == 0) {
+        supervisor_dismiss(owner.supervisor, &owner.child);
+        ck_assert_ptr_null(owner.child);
+    }
+    if (strcmp(line, "stop") == 0)
+        kill(getpid(), SIGTERM);
+}
+
+#define TELLER                                                                 \
+    "tell() { echo $1 >&3; }; "                                                \
+    "await() { until grep -q $1 $NOTES; do sleep 0.01; done; }; "
+
+/* script: TELLER and what it says. The other child is for its orders. */
+static void
+own(struct supervisor *supervisor, const char *script, const char *program,
+    const char *other)
+{
+    owner.supervisor = supervisor;
+    owner.program = program;
+    owner.other = (struct child_options){
+        .name = "other",
+        .step = 1,
+        .patience = 60000,
+        .words = {"-c", other},
+    };
+    supervisor_add(supervisor, "/bin/sh",
+                   &(struct child_options){
+                       .name = "teller",
+                       .step = 2,
+                       .patience = 60000,
+                       .words = {"-c", script},
+                       .first_starts = 3,
+                       .on_line = on_line,
+                       .opaque = &owner,
+                   });
+}
+
+static void
+ignore(void *opaque)
+{
+    (void)opaque;
+}
+
 static void
 never(void *opaque)
 {
@@ -185,9 +246,114 @@ START_TEST(what_cannot_be_executed_is_tried_again)
 }
 END_TEST
 
+START_TEST(children_come_and_go_while_it_runs)
+{
+    OWNED(supervisor) supervisor = begin();
+
+    own(supervisor,
+        TELLER "tell add; await life; tell dismiss; await gone; "
+               "tell add; await life.two; tell stop; exec sleep 1000",
+        "/bin/sh",
+        "trap 'echo gone >>$NOTES; exit 0' TERM; grep -q gone $NOTES && "
+        "echo life two >>$NOTES || echo life >>$NOTES; sleep 1000 & wait");
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(end(), "life\ngone\nlife two\ngone\n");
+    ck_assert_str_eq(owner.lines, "add\ndismiss\nadd\nstop\n");
+}
+END_TEST
+
+START_TEST(a_dismissed_child_is_not_started_again) /* I3 */
+{
+    OWNED(supervisor) supervisor = begin();
+
+    /* The second one that is added is started a second time after the first
+     * one would have been. */
+    own(supervisor,
+        TELLER "tell add; await first; tell dismiss; await gone; "
+               "tell add; await second.again; tell stop; exec sleep 1000",
+        "/bin/sh",
+        "trap 'echo gone >>$NOTES; exit 1' TERM; "
+        "grep -q second $NOTES && { echo second again >>$NOTES; exec sleep "
+        "1000; }; grep -q gone $NOTES && { echo second >>$NOTES; exit 1; }; "
+        "echo first >>$NOTES; sleep 1000 & wait");
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(end(), "first\ngone\nsecond\nsecond again\n");
+}
+END_TEST
+
+START_TEST(one_that_waits_for_its_start_is_dismissed_at_once)
+{
+    OWNED(supervisor) supervisor = begin();
+
+    own(supervisor, TELLER "tell add; tell dismiss; tell stop; exec sleep 1000",
+        "/nowhere/at/all", NULL);
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(owner.lines, "add\ndismiss\nstop\n");
+    end();
+}
+END_TEST
+
+START_TEST(a_dismissed_child_has_its_patience_and_no_more)
+{
+    OWNED(supervisor) supervisor = begin();
+
+    own(supervisor,
+        TELLER "tell add; await life; pid=$(cat $NOTES.pid); rm $NOTES.pid; "
+               "tell dismiss; while kill -0 $pid; do sleep 0.01; done; "
+               "tell stop; exec sleep 1000",
+        "/bin/sh",
+        "trap '' TERM; echo $$ >$NOTES.pid; echo life >>$NOTES; "
+        "while :; do sleep 1000; done");
+    owner.other.patience = 50;
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(end(), "life\n");
+}
+END_TEST
+
+START_TEST(a_child_dismissed_while_all_stop_keeps_its_step) /* I1 */
+{
+    OWNED(supervisor) supervisor = begin();
+
+    /* The first step dismisses, so to say, the second as it is stopped. */
+    own(supervisor,
+        TELLER "trap 'tell dismiss; sleep 0.2; echo teller >>$NOTES; exit 0' "
+               "TERM; tell add; await life; tell stop; sleep 1000 & wait",
+        "/bin/sh",
+        "trap 'echo gone >>$NOTES; exit 0' TERM; echo life >>$NOTES; "
+        "sleep 1000 & wait");
+    owner.other.step = 3;
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(end(), "life\nteller\ngone\n");
+}
+END_TEST
+
+START_TEST(only_whole_lines_are_handed_over)
+{
+    OWNED(supervisor) supervisor = begin();
+    char expected[400];
+
+    own(supervisor,
+        TELLER "if [ -s $NOTES ]; then tell new; tell stop; exec sleep 1000; "
+               "fi; printf 'one\\n\\n%0255d\\n%0256d\\nt' 1 2 >&3; "
+               "head -c 1 /dev/zero >&3; tell wo; tell add; await life; "
+               "printf torn >&3; kill -KILL $$",
+        "/bin/sh", "echo life >>$NOTES; exec sleep 1000");
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(end(), "life\n");
+    snprintf(expected, sizeof(expected), "one\n\n%0255d\nadd\nnew\nstop\n", 1);
+    ck_assert_str_eq(owner.lines, expected);
+}
+END_TEST
+
 TESTS("cli", "supervisor", a_crashed_child_is_started_again,
       a_broken_store_stops_all, the_steps_end_in_their_order,
       a_second_signal_kills, a_log_that_nobody_reads_ends_nothing,
       a_child_that_is_not_ready_is_not_said_to_be,
       what_a_killed_child_leaves_is_killed,
-      what_cannot_be_executed_is_tried_again)
+      what_cannot_be_executed_is_tried_again,
+      children_come_and_go_while_it_runs,
+      a_dismissed_child_is_not_started_again,
+      one_that_waits_for_its_start_is_dismissed_at_once,
+      a_dismissed_child_has_its_patience_and_no_more,
+      a_child_dismissed_while_all_stop_keeps_its_step,
+      only_whole_lines_are_handed_over)
