@@ -11,6 +11,7 @@
 
 #include "cli/ask.h"
 #include "cli/changes.h"
+#include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/drain.h"
 #include "cli/show.h"
@@ -25,6 +26,8 @@ enum {
     FLAG_ON_TIMEOUT,
     FLAG_KILL,
     FLAG_JSON,
+    FLAG_PAUSED,
+    FLAG_MADE,
 };
 
 static const struct flag flags[] = {
@@ -35,6 +38,10 @@ static const struct flag flags[] = {
     {FLAG_ON_TIMEOUT, "on-timeout", "WHAT", "then: stay, resume or kill"},
     {FLAG_KILL, "kill", NULL, "end what runs at once"},
     {FLAG_JSON, "json", NULL, "print it as JSON"},
+    /* By an ingress, which has paused the one queue already. */
+    {FLAG_PAUSED, "paused", "EPOCH", NULL}, /* wait for this pause alone */
+    {FLAG_MADE, "made", NULL, NULL},        /* it is as if we had made it */
+    CHILD_FLAGS,
     {0},
 };
 
@@ -47,7 +54,9 @@ static const char *const on_timeout_words[] = {"stay", "resume", "kill"};
 struct pausing {
     const struct command *command;
     const char *reason; /* NULL: no words */
-    bool all, wait, kill, json;
+    bool all, wait, kill, json, made;
+    uint64_t paused; /* the epoch of a pause that is there; 0: make one */
+    struct child_end child;
     span_ms limit;          /* below 0: none */
     const char *on_timeout; /* as given; NULL: not */
     enum on_timeout then;
@@ -84,13 +93,33 @@ names_of(const struct pausing *pausing)
 
 /* ---- pausing ------------------------------------------------------------- */
 
+/* The pause that somebody made for us; -ECANCELED: it is over. */
+static int
+find_pause(struct pausing *pausing, struct error *err)
+{
+    struct control *control = mem_new(struct control);
+
+    pausing->changes.states = control;
+    pausing->changes.made = mem_new(bool);
+    *pausing->changes.made = pausing->made;
+    int r =
+        broker_control(pausing->broker, pausing->queues.list[0], control, err);
+    if (r == 0 && control->paused_epoch != pausing->paused)
+        return error_set(err, -ECANCELED,
+                         "queue %s: the pause was overtaken by a resume",
+                         name_of(pausing, 0));
+    return r;
+}
+
 static int
 pause_queues(struct pausing *pausing, struct error *err)
 {
     const struct change change = {
         .kind = CHANGE_PAUSE, .by = pausing->by, .why = pausing->reason};
-    int r = changes_make(pausing->broker, &pausing->queues, &change,
-                         &pausing->changes, err);
+    int r = pausing->paused != 0
+                ? find_pause(pausing, err)
+                : changes_make(pausing->broker, &pausing->queues, &change,
+                               &pausing->changes, err);
 
     for (size_t i = 0; r == 0 && i < pausing->queues.len; i++)
         pausing->pauses[i] = pausing->changes.states[i].paused_epoch;
@@ -420,8 +449,17 @@ take_flag(struct pausing *pausing, int flag, const char *value,
     case FLAG_KILL:
         pausing->kill = true;
         return 0;
-    default:
+    case FLAG_JSON:
         pausing->json = true;
+        return 0;
+    case FLAG_PAUSED:
+        pausing->paused = strtoull(value, NULL, 10);
+        return 0;
+    case FLAG_MADE:
+        pausing->made = true;
+        return 0;
+    default:
+        child_take_flag(&pausing->child, flag, value);
         return 0;
     }
 }
@@ -429,7 +467,8 @@ take_flag(struct pausing *pausing, int flag, const char *value,
 static int
 run(const struct command *command, int argc, char **argv)
 {
-    struct pausing pausing = {.command = command, .limit = -1};
+    struct pausing pausing = {
+        .command = command, .limit = -1, .child = CHILD_END_INIT};
     struct options options;
     struct error err;
     char **names;
@@ -446,6 +485,8 @@ run(const struct command *command, int argc, char **argv)
     end = check(&pausing);
     if (end >= 0)
         return end;
+    if (child_follow(&pausing.child) < 0)
+        return END_FAILED;
     queues_operator(pausing.by);
     log_init_command(command->name, options.verbose);
     return load_and_pause(&pausing, &options, names,

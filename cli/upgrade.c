@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/upgrade_run.h"
 #include "common/log.h"
@@ -26,7 +27,8 @@ enum {
     FLAG_ROLLBACK,
     FLAG_RAMP,
     FLAG_KILL,
-    FLAG_ALL
+    FLAG_ALL,
+    FLAG_EXPECT
 };
 
 static const struct flag flags[] = {
@@ -40,6 +42,8 @@ static const struct flag flags[] = {
     {FLAG_RAMP, "ramp", "D", "let the backlog in gradually, over D"},
     {'r', "reason", "TEXT", "why, for all who ask"},
     {FLAG_ALL, "all", NULL, "all queues"},
+    {FLAG_EXPECT, "expect", "EPOCH", NULL}, /* begin at no other one */
+    CHILD_FLAGS,
     {0},
 };
 
@@ -47,6 +51,7 @@ static const enum end ends[] = {END_UNREACHABLE, END_STORE, END_OK};
 
 struct asked_for {
     const struct options *options;
+    struct child_end child;
     struct upgrade_wish wish;
     char *const *names;
     size_t names_len;
@@ -262,6 +267,11 @@ take_flag(struct asked_for *asked, int flag, const char *value)
     case FLAG_ALL:
         asked->all = true;
         break;
+    case FLAG_EXPECT:
+        wish->expected = strtoull(value, NULL, 10);
+        break;
+    default:
+        child_take_flag(&asked->child, flag, value);
     }
     if (r == 0)
         return -1;
@@ -276,7 +286,8 @@ static int
 run(const struct command *command, int argc, char **argv)
 {
     struct options options;
-    struct asked_for asked = {.options = &options, .wish.timeout = TIMEOUT};
+    struct asked_for asked = {
+        .options = &options, .child = CHILD_END_INIT, .wish.timeout = TIMEOUT};
 
     options_init(&options, command, argc, argv);
     for (int flag; (flag = options_next(&options)) != OPTIONS_OVER;) {
@@ -294,6 +305,8 @@ run(const struct command *command, int argc, char **argv)
                              "to which release? (--to LABEL)");
     log_init_command("upgrade", options.verbose);
     const int signals = block_signals();
+    if (child_follow(&asked.child) < 0)
+        return END_FAILED;
     if (signals < 0)
         return command_fails(command, END_FAILED, "signalfd: %s",
                              strerror(errno));

@@ -23,6 +23,8 @@ struct upgrade_wish {
     span_ms timeout;    /* for the barrier, and for the workers */
     span_ms ramp;
     bool kill;
+    uint64_t expected; /* of one queue: the epoch at which it is to begin; 0:
+                        * any */
 };
 
 enum upgrade_found { UPGRADE_BEGINS, UPGRADE_GOES_ON, UPGRADE_IS_THERE };

@@ -503,6 +503,7 @@ record(struct upgrading *run, enum upgrade_step step, struct error *err)
     if (begins && step == STEP_PAUSING) {
         wished.kind = CHANGE_PAUSE;
         wished.to = wish->to;
+        wished.expected = wish->expected;
         wished.why = run->why;
     }
     int r = change(run, wished, wish->timeout, err);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_text.h"
 #include "common/message.h"
 
 /* The RFC 9209 error type that stands nearest to a status of ours. */
@@ -25,24 +26,6 @@ proxy_error(int status)
     }
 }
 
-/* detail may hold bytes that are not UTF-8 (a handler's name, its output):
- * jansson refuses them, so each becomes '?'. */
-static json_t *
-text_node(const char *text)
-{
-    json_t *node = json_string(text);
-
-    if (node != NULL)
-        return node;
-    char *plain = strdup(text);
-    for (char *c = plain; c != NULL && *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    node = json_string(plain == NULL ? "" : plain);
-    free(plain);
-    return node;
-}
-
 int
 problem_body(struct buf *buf, int status, const char *code, const char *detail,
              const struct ticket *ticket)
@@ -50,7 +33,7 @@ problem_body(struct buf *buf, int status, const char *code, const char *detail,
     char name[TICKET_TEXT + 1];
     json_t *node = json_pack("{s:s, s:s, s:i, s:s, s:o}", "type", "about:blank",
                              "title", message_reason(status), "status", status,
-                             "code", code, "detail", text_node(detail));
+                             "code", code, "detail", json_text(detail));
 
     if (node != NULL && ticket != NULL) {
         ticket_format(ticket, name);

@@ -97,6 +97,7 @@ struct settings {
     unsigned max_connections;
     span_ms header_timeout; /* for a whole header, and between two requests */
     span_ms body_timeout;   /* for a whole body */
+    bool admin_commands;    /* an upgrade over HTTP may bring commands */
     unsigned threads;       /* of the listener; 0: as many as processors */
     struct route_settings *routes;
     size_t routes_len;

@@ -1,110 +1,311 @@
-/* admin.c - the admin listener: /healthz and /readyz.
+/* admin.c - the admin listener: its resources, who may use them, and answers.
  *
  * A listener of its own with one thread, which may block on the broker: it
- * carries no request of a client.
+ * carries no request of a client. It can change production, and browsers on
+ * this machine reach it too. So, below /-/, nothing is answered to a page of
+ * another site: a request with Origin is refused, and one whose Host is a name
+ * that somebody else may have pointed here (DNS rebinding); and a POST needs a
+ * media type that no HTML form can send.
  */
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/mem.h"
 #include "common/problem.h"
-#include "ingress/ingress_priv.h"
-#include "ingress/text.h"
+#include "ingress/admin_priv.h"
+#include "ingress/target.h"
 
 #define CONNECTIONS  64
 #define IDLE_SECONDS 10
-#define ANSWER_SIZE  8192
+#define PROBLEM_MAX  8192
+#define BODY_MAX     (64 * 1024)
+/* A larger body is read to its end and dropped, so that its sender sees the
+ * 413, but only so much of it. */
+#define PASSED_MAX   (1024 * 1024)
+
+static const struct resource {
+    const char *path; /* `*` stands for a segment, which is request->name */
+    void (*get)(struct admin_request *request);  /* NULL: none */
+    void (*post)(struct admin_request *request); /* likewise */
+} resources[] = {
+    {"/healthz", admin_get_health, NULL},
+    {"/readyz", admin_get_ready, NULL},
+    {"/-/queues", admin_get_queues, NULL},
+    {"/-/queues/*", admin_get_queue, NULL},
+    {"/-/queues/*/history", admin_get_history, NULL},
+    {"/-/queues/*/pause", NULL, admin_post_pause},
+    {"/-/queues/*/resume", NULL, admin_post_resume},
+    {"/-/queues/*/refuse", NULL, admin_post_refuse},
+    {"/-/queues/*/accept", NULL, admin_post_accept},
+    {"/-/queues/*/upgrade", NULL, admin_post_upgrade},
+    {"/-/operations", admin_get_operations, NULL},
+    {"/-/operations/*", admin_get_operation, NULL},
+};
+
+/* ---- answers ------------------------------------------------------------- */
+
+const char *
+admin_field(const struct admin_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                       name);
+}
+
+static void
+set_answer(struct admin_request *request, unsigned status, const char *type,
+           char *text, size_t len)
+{
+    struct admin_answer *answer = &request->answer;
+
+    free(answer->text);
+    answer->status = status;
+    answer->type = type;
+    answer->text = text;
+    answer->len = len;
+}
+
+void
+admin_text(struct admin_request *request, unsigned status, struct slice text)
+{
+    set_answer(request, status, "text/plain", mem_strndup(text.at, text.len),
+               text.len);
+}
+
+void
+admin_json(struct admin_request *request, unsigned status, json_t *json)
+{
+    char *text = json_dumps(json, JSON_INDENT(2));
+    char *line = mem_printf("%s\n", text);
+
+    json_decref(json);
+    free(text);
+    set_answer(request, status, "application/json", line, strlen(line));
+}
+
+void
+admin_refuse(struct admin_request *request, int status, const char *code,
+             const char *format, ...)
+{
+    char detail[1200];
+    va_list arguments;
+    struct buf body;
+
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof(detail), format, arguments);
+    va_end(arguments);
+    buf_init(&body, PROBLEM_MAX);
+    problem_body(&body, status, code, detail, NULL);
+    set_answer(request, (unsigned)status, "application/problem+json",
+               mem_strndup(body.at, body.len), body.len);
+    buf_fini(&body);
+    if (status == 503)
+        request->answer.retry_after = 1;
+}
+
+void
+admin_refuse_result(struct admin_request *request, int r,
+                    const struct error *err)
+{
+    /* The epoch that it builds on comes of If-Match only. */
+    const int status = r == -ESTALE ? 412 : error_http_status(r);
+
+    admin_refuse(request, status, error_word(r), "%s", err->text);
+}
+
+static void
+add_fields(struct MHD_Response *response, const struct admin_answer *answer)
+{
+    char number[32];
+
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (answer->type != NULL)
+        MHD_add_response_header(response, "Content-Type", answer->type);
+    if (answer->allow != NULL)
+        MHD_add_response_header(response, "Allow", answer->allow);
+    if (answer->location[0] != '\0')
+        MHD_add_response_header(response, "Location", answer->location);
+    if (answer->epoch != 0) {
+        snprintf(number, sizeof(number), "\"%llu\"",
+                 (unsigned long long)answer->epoch);
+        MHD_add_response_header(response, "ETag", number);
+    }
+    if (answer->retry_after != 0) {
+        snprintf(number, sizeof(number), "%u", answer->retry_after);
+        MHD_add_response_header(response, "Retry-After", number);
+    }
+}
 
 static enum MHD_Result
-answer(struct MHD_Connection *connection, unsigned status, const char *type,
-       struct slice body)
+send_answer(struct admin_request *request)
 {
-    char *at = (char *)(uintptr_t)body.at;
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(body.len, at, MHD_RESPMEM_MUST_COPY);
+    struct admin_answer *answer = &request->answer;
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        answer->len, TAKE(answer->text), MHD_RESPMEM_MUST_FREE);
 
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
-                            "no-store");
-    if (status == 405)
-        MHD_add_response_header(response, "Allow", "GET, HEAD");
-    enum MHD_Result r = MHD_queue_response(connection, status, response);
+    add_fields(response, answer);
+    enum MHD_Result r =
+        MHD_queue_response(request->connection, answer->status, response);
     MHD_destroy_response(response);
     return r;
 }
 
-static enum MHD_Result
-answer_problem(struct MHD_Connection *connection, int status, const char *code,
-               const char *detail)
-{
-    struct buf body;
-
-    buf_init(&body, ANSWER_SIZE);
-    int r = problem_body(&body, status, code, detail, NULL);
-    enum MHD_Result sent =
-        r < 0 ? MHD_NO
-              : answer(connection, (unsigned)status, "application/problem+json",
-                       buf_slice(&body));
-    buf_fini(&body);
-    return sent;
-}
-
-/* ---- ready? ---- */
+/* ---- who may ask --------------------------------------------------------- */
 
 static bool
-has_worker(const struct worker_info *workers, size_t len, const char *queue)
+is_address(struct slice host)
 {
-    for (size_t i = 0; i < len; i++)
-        if (strcmp(workers[i].queue, queue) == 0 && workers[i].lease_left > 0)
-            return true;
-    return false;
+    unsigned char scratch[sizeof(struct in6_addr)];
+    char text[INET6_ADDRSTRLEN + 1];
+    int family = AF_INET;
+
+    if (host.len > 2 && host.at[0] == '[' && host.at[host.len - 1] == ']') {
+        host = (struct slice){host.at + 1, host.len - 2};
+        family = AF_INET6;
+    }
+    if (host.len >= sizeof(text))
+        return false;
+    snprintf(text, sizeof(text), "%.*s", SLICE_ARG(host));
+    return inet_pton(family, text, scratch) == 1;
 }
 
-/* A line for each queue that should have a worker and has none. */
-static void
-check_workers(const struct ingress *ingress, struct text *reasons)
+/* An address, or a name that nobody else can have given us. */
+static bool
+is_our_host(const char *field)
 {
-    const struct ingress_options *options = ingress->options;
-    struct worker_info *workers = NULL;
-    struct error err;
-    size_t len = 0;
+    char name[256] = "";
+    struct slice host = slice_trim(slice_of(field));
 
-    if (options->worked_queues_len == 0)
-        return;
-    if (broker_workers(ingress->broker, &workers, &len, &err) < 0) {
-        text_add(reasons, slice_of(err.text));
-        text_add(reasons, SLICE("\n"));
-        return;
+    if (!target_is_host(host))
+        return false;
+    host = target_host_name(host);
+    gethostname(name, sizeof(name) - 1);
+    return is_address(host) || slice_is_nocase(host, "localhost") ||
+           (name[0] != '\0' && slice_is_nocase(host, name));
+}
+
+static bool
+is_json(const char *field)
+{
+    struct slice rest = slice_of(field), type;
+
+    return slice_cut(&rest, ';', &type) &&
+           slice_is_nocase(slice_trim(type), "application/json");
+}
+
+/* False after a refusal. */
+static bool
+may_ask(struct admin_request *request)
+{
+    if (!is_our_host(admin_field(request, "Host"))) {
+        admin_refuse(request, 421, "misdirected",
+                     "Host is to be an address, localhost or the name of this "
+                     "machine: another name may be somebody else's");
+        return false;
     }
-    for (size_t i = 0; i < options->worked_queues_len; i++) {
-        const char *name =
-            ingress->settings->queues[options->worked_queues[i]].name;
-        if (has_worker(workers, len, name))
-            continue;
-        text_add(reasons, SLICE("queue "));
-        text_add(reasons, slice_of(name));
-        text_add(reasons, SLICE(": no worker has said hello\n"));
+    if (admin_field(request, "Origin") != NULL) {
+        admin_refuse(request, 403, "forbidden",
+                     "a request with Origin comes from a web page, and those "
+                     "may not ask here");
+        return false;
     }
-    free(workers);
+    return true;
+}
+
+/* False after a refusal. */
+static bool
+is_well_posted(struct admin_request *request)
+{
+    if (!is_json(admin_field(request, "Content-Type"))) {
+        admin_refuse(request, 415, "unsupported-media-type",
+                     "send a JSON object with Content-Type: application/json");
+        return false;
+    }
+    if (request->passed_over > 0) {
+        admin_refuse(request, 413, "too-large", "a body has at most %d bytes",
+                     BODY_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* ---- which resource ------------------------------------------------------ */
+
+/* Does the path match? Then name is the segment at `*`. */
+static bool
+path_matches(const char *path, const char *url, char name[65])
+{
+    const size_t fixed = strcspn(path, "*");
+
+    if (path[fixed] == '\0')
+        return strcmp(path, url) == 0;
+    if (strncmp(path, url, fixed) != 0)
+        return false;
+    const size_t len = strcspn(url + fixed, "/");
+    if (len == 0 || len > 64 ||
+        strcmp(path + fixed + 1, url + fixed + len) != 0)
+        return false;
+    memcpy(name, url + fixed, len);
+    name[len] = '\0';
+    return true;
+}
+
+static const struct resource *
+find_resource(struct admin_request *request, const char *url)
+{
+    for (size_t i = 0; i < ARRAY_LEN(resources); i++) {
+        if (path_matches(resources[i].path, url, request->name))
+            return &resources[i];
+    }
+    return NULL;
+}
+
+static void
+answer(struct admin_request *request, const char *url)
+{
+    const char *method = request->method;
+
+    /* Probes come from wherever an orchestrator sits, and tell nothing. */
+    if (strncmp(url, "/-/", 3) == 0 && !may_ask(request))
+        return;
+    const struct resource *resource = find_resource(request, url);
+    if (resource == NULL) {
+        admin_refuse(request, 404, "not-found",
+                     "the admin listener has /healthz, /readyz, /-/queues and "
+                     "/-/operations");
+    } else if (resource->get != NULL &&
+               (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)) {
+        resource->get(request);
+    } else if (resource->post != NULL && strcmp(method, "POST") == 0) {
+        if (is_well_posted(request))
+            resource->post(request);
+    } else {
+        request->answer.allow = resource->get != NULL ? "GET, HEAD" : "POST";
+        admin_refuse(request, 405, "method-not-allowed",
+                     "this is not done with %.20s; see Allow", method);
+    }
+}
+
+/* ---- libmicrohttpd's side ------------------------------------------------ */
+
+/* A length that is no number is refused before us. */
+static bool
+is_too_long(const struct admin_request *request)
+{
+    const char *length = admin_field(request, "Content-Length");
+
+    return length != NULL && strtoull(length, NULL, 10) > PASSED_MAX;
 }
 
 static enum MHD_Result
-answer_ready(struct ingress *ingress, struct MHD_Connection *connection)
+take_body(struct admin_request *request, const char *at, size_t *len)
 {
-    char storage[ANSWER_SIZE];
-    struct text reasons = text_over(storage, sizeof(storage));
-    struct error err;
-
-    if (broker_ready(ingress->broker, &err) < 0) {
-        text_add(&reasons, slice_of(err.text));
-        text_add(&reasons, SLICE("\n"));
-    } else {
-        check_workers(ingress, &reasons);
-    }
-    if (reasons.len > 0)
-        return answer(connection, 503, "text/plain",
-                      (struct slice){reasons.at, reasons.len});
-    return answer(connection, 200, "text/plain", SLICE("ok\n"));
+    if (request->passed_over > 0 || buf_add(&request->body, at, *len) < 0)
+        request->passed_over += *len;
+    *len = 0;
+    return request->passed_over <= PASSED_MAX ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result
@@ -112,25 +313,44 @@ on_request(void *opaque, struct MHD_Connection *connection, const char *url,
            const char *method, const char *version, const char *at, size_t *len,
            void **context)
 {
-    static int seen;
+    struct admin_request *request;
 
     (void)version;
-    (void)at;
-    if (*context == NULL || *len > 0) {
-        *context = &seen;
-        *len = 0;
-        return MHD_YES;
+    if (*context == NULL) {
+        request = mem_new(struct admin_request);
+        request->magic = ADMIN_REQUEST_MAGIC;
+        request->ingress = opaque;
+        request->connection = connection;
+        request->method = method;
+        buf_init(&request->body, BODY_MAX);
+        *context = request;
+        if (!is_too_long(request))
+            return MHD_YES;
+        request->passed_over = 1; /* answered now, instead of a 100 */
     }
-    bool is_health = strcmp(url, "/healthz") == 0;
-    if (!is_health && strcmp(url, "/readyz") != 0)
-        return answer_problem(connection, 404, "not-found",
-                              "the admin listener has /healthz and /readyz");
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return answer_problem(connection, 405, "method-not-allowed",
-                              "this can be read only; see Allow");
-    if (is_health)
-        return answer(connection, 200, "text/plain", SLICE("ok\n"));
-    return answer_ready(opaque, connection);
+    request = OBJ_CAST(admin_request, ADMIN_REQUEST_MAGIC, *context);
+    if (*len > 0)
+        return take_body(request, at, len);
+    answer(request, url);
+    assert(request->answer.status != 0);
+    return send_answer(request);
+}
+
+static void
+on_completed(void *opaque, struct MHD_Connection *connection, void **context,
+             enum MHD_RequestTerminationCode code)
+{
+    (void)opaque;
+    (void)connection;
+    (void)code;
+    if (*context == NULL)
+        return;
+    struct admin_request *request =
+        OBJ_CAST(admin_request, ADMIN_REQUEST_MAGIC, *context);
+    free(request->answer.text);
+    buf_fini(&request->body);
+    free(request);
+    *context = NULL;
 }
 
 int
@@ -144,7 +364,8 @@ admin_start(struct ingress *ingress, struct MHD_Daemon **out, struct error *err)
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
         ingress, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_SECONDS, MHD_OPTION_END);
+        (unsigned)IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_END);
     if (*out != NULL)
         return 0;
     close(fd);

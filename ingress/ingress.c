@@ -11,9 +11,11 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "ingress/ingress_priv.h"
+#include "ingress/operations.h"
 
 #define DRAIN_MS      10000 /* for open requests to end, at SIGTERM */
 #define CUT_MS        10000 /* for a lane to take notice; it never blocks */
+#define OPERATIONS_MS 5000  /* for commands to end that were asked to */
 #define DESCRIPTORS   128   /* kept for the store, the log and the admin side */
 #define RESPONSE_ROOM 4096  /* of a connection, beside the request's header */
 
@@ -134,6 +136,11 @@ start(struct ingress *ingress, struct error *err)
     if (r == 0)
         r = start_lanes(ingress, err);
     if (r == 0)
+        r = operations_new(ingress->options->program != NULL
+                               ? ingress->options->program
+                               : "/proc/self/exe",
+                           &ingress->operations, err);
+    if (r == 0)
         r = admin_start(ingress, &ingress->admin, err);
     return r;
 }
@@ -151,16 +158,29 @@ ask_all(struct ingress *ingress, enum lane_stage stage, span_ms limit)
         lane_await(&ingress->lanes[i], stage, until - clock_mono());
 }
 
+/* Commands that were started over HTTP end with us; those that an upgrade runs
+ * get a moment for it. */
+static void
+stop_admin(struct ingress *ingress)
+{
+    if (ingress->operations != NULL)
+        operations_stop(ingress->operations, OPERATIONS_MS);
+    if (ingress->admin != NULL)
+        MHD_stop_daemon(ingress->admin);
+    operations_free(ingress->operations);
+}
+
 /* In this order: nothing new comes in; who waits gets a ticket and open
  * requests end; nobody calls the broker; it finishes what it was given and
  * answers it; the last answers go out. Also after half a start. */
 static void
 stop(struct ingress *ingress)
 {
+    if (ingress->operations != NULL)
+        operations_close(ingress->operations);
     ask_all(ingress, LANE_DRAINING, DRAIN_MS);
     ask_all(ingress, LANE_CUT, CUT_MS);
-    if (ingress->admin != NULL)
-        MHD_stop_daemon(ingress->admin);
+    stop_admin(ingress);
     if (ingress->broker != NULL)
         broker_close(ingress->broker);
     for (unsigned i = 0; i < ingress->lanes_len; i++) {

@@ -24,6 +24,9 @@ struct ingress_options {
      * says no: what `cloakroom up` is to run. May be none. */
     const unsigned *worked_queues;
     size_t worked_queues_len;
+    /* What the admin side runs for an operator, with the words of a command of
+     * cloakroom. NULL: this program itself. */
+    const char *program;
     /* Said once, from any thread, when connections are accepted. May be NULL.
      */
     void (*on_ready)(void *opaque);

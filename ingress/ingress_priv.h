@@ -39,12 +39,15 @@
 
 #define FIELDS_MAX 256 /* of one request */
 
+struct operations;
+
 struct ingress {
     const struct settings *settings;
     const struct ingress_options *options;
     struct broker *broker;
     struct waiters *waiters;
     struct MHD_Daemon *admin;
+    struct operations *operations; /* started by the admin side */
     int listen_fd;
     span_ms max_wait;  /* the longest of all routes */
     size_t pool_bytes; /* libmicrohttpd's memory of one connection */

@@ -40,7 +40,7 @@ START_TEST(wrong_settings_of_the_ingress)
             {" max_bodi: 1MiB",
              "2:2: ingress.max_bodi: is no setting; did you mean `max_body`?"},
             {" colour: 1",
-             "2:2: ingress.colour: is no setting; known here: `listen`, `admin`, `max_body`, `max_header`, `max_buffered`, `max_waiting`, `max_connections`, `header_timeout`, `body_timeout`, `threads`"},
+             "2:2: ingress.colour: is no setting; known here: `listen`, `admin`, `admin_commands`, `max_body`, `max_header`, `max_buffered`, `max_waiting`, `max_connections`, `header_timeout`, `body_timeout`, `threads`"},
             {" max_body: 16MB",
              "2:12: ingress.max_body: `16MB` has a unit that is not known here; write 16MiB"},
             {" max_body: 1GiB",

@@ -24,6 +24,7 @@
 #include "common/mem.h"
 #include "common/message.h"
 #include "common/own.h"
+#include "tests/unit/ingress/fake_control.h"
 
 #define FAKE_PAUSE_AGE_MS 125000
 #define FAKE_PAUSE_WHY    "moving <b>orders</b> & \"more\", f\u00fcr v2"
@@ -405,17 +406,6 @@ stored_free(struct stored *stored)
         return;
     buf_fini(&stored->bytes);
     free(stored);
-}
-
-int
-broker_workers(struct broker *broker, struct worker_info **out, size_t *len,
-               struct error *err)
-{
-    (void)broker;
-    (void)err;
-    *out = NULL;
-    *len = 0;
-    return 0;
 }
 
 #endif

@@ -20,6 +20,8 @@
 static char serve_directory[64];
 static unsigned serve_port, serve_admin;
 static pid_t serve_pid;
+static const char *serve_program = "/bin/false"; /* that operations run */
+static size_t serve_worked_len; /* 1: queue q is to have a worker */
 
 static struct sockaddr_in
 serve_address(unsigned port)
@@ -69,7 +71,12 @@ write_settings(const char *path, const char *more)
 static void
 run_child(const char *path)
 {
-    const struct ingress_options options = {0};
+    static const unsigned worked[] = {0};
+    const struct ingress_options options = {
+        .program = serve_program,
+        .worked_queues = worked,
+        .worked_queues_len = serve_worked_len,
+    };
     struct error err = {0};
     struct settings *settings = settings_load(path, stderr);
 

@@ -1,0 +1,17 @@
+/* json_text.h - text of anybody's as a JSON string.
+ *
+ * Threads: any; pure.
+ */
+#ifndef COMMON_JSON_TEXT_H
+#define COMMON_JSON_TEXT_H
+
+#include <jansson.h>
+
+/* The caller's. jansson refuses text that is not UTF-8 (a handler's output, an
+ * operator's words that were cut): each byte of it beyond ASCII becomes '?'. */
+json_t *json_text(const char *text);
+
+/* Sets it, if there is any text. */
+void json_set_text(json_t *object, const char *key, const char *text);
+
+#endif
