@@ -316,7 +316,18 @@ add_line(struct buf *text, const struct watch *watch)
         }
         if (shown > MEMBERS_SHOWN)
             buf_addf(text, " and %zu more workers", shown - MEMBERS_SHOWN);
+        else if (shown == 0) /* it was drained between two looks */
+            buf_add_text(text, " nobody any more");
     }
+}
+
+/* As a string, also where it was cut at the cap. */
+static const char *
+as_string(struct buf *text)
+{
+    if (buf_add(text, "", 1) < 0)
+        text->at[text->len - 1] = '\0';
+    return text->at;
 }
 
 static void
@@ -330,9 +341,7 @@ show(struct watch *watch)
     buf_init(&lines, TEXT_MAX);
     add_line(&line, watch);
     add_lines(&lines, watch);
-    buf_add(&line, "", 1);
-    buf_add(&lines, "", 1);
-    live_show(&watch->live, line.at, lines.at);
+    live_show(&watch->live, as_string(&line), as_string(&lines));
     buf_fini(&line);
     buf_fini(&lines);
 }
@@ -361,10 +370,10 @@ tell_late(struct watch *watch, struct error *err)
 
     buf_init(&text, sizeof(err->text) - 200);
     add_line(&text, watch);
-    error_set(err, -ETIMEDOUT, "not drained within %s: %.*s",
-              show_span(watch->drain->limit, span), (int)text.len, text.at);
+    error_set(err, -ETIMEDOUT, "not drained within %s: %s",
+              show_span(watch->drain->limit, span), as_string(&text));
     buf_fini(&text);
-    if (run == NULL || err == NULL)
+    if (run == NULL)
         return -ETIMEDOUT;
     ticket_format(&run->ticket, ticket);
     const size_t len = strlen(err->text);
@@ -430,8 +439,10 @@ await(struct watch *watch, struct error *err)
             r = look(watch, err);
         if (r < 0)
             return r;
-        if (time_left(watch) == 0)
-            return tell_late(watch, err);
+        if (time_left(watch) == 0) {
+            r = look_states(watch, err); /* drained at the last moment? */
+            return r == 0 ? tell_late(watch, err) : r < 0 ? r : 0;
+        }
         show(watch);
         if (wait_news(watch, seen) < 0)
             return error_set(err, -EINTR, "interrupted");
@@ -469,6 +480,17 @@ find_drained(const struct history *list, size_t len, uint64_t epoch)
     return NULL;
 }
 
+/* The record of the pause itself. */
+static const struct history *
+find_paused(const struct history *list, size_t len, uint64_t epoch)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (list[i].epoch == epoch && strcmp(list[i].change, "pause") == 0)
+            return &list[i];
+    }
+    return NULL;
+}
+
 static uint64_t
 pause_of(const struct drain *drain, unsigned queue)
 {
@@ -498,7 +520,7 @@ drain_print_receipt(const struct drain *drain, unsigned queue, bool json,
     else if (json)
         tell_receipt_json(record);
     else
-        tell_receipt(record);
+        tell_receipt(record, find_paused(list, len, pause_of(drain, queue)));
     history_free(list, len);
     return r;
 }

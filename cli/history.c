@@ -61,8 +61,7 @@ print_record(const struct history *record, const struct widths *widths)
     printf("%5" PRIu64 " %s %-*s %-*s %-*s ", record->epoch,
            tell_time(record->at, when), widths->queue, record->queue,
            widths->change, record->change, widths->release, record->release);
-    /* Of a drained queue they are those of its pause. */
-    if (record->receipt != NULL)
+    if (record->by[0] == '\0') /* drained: nobody did it */
         printf("-\n");
     else if (record->why[0] != '\0')
         printf("%-*s %s\n", widths->by, tell_clean(record->by, by),
@@ -97,12 +96,13 @@ print_table(const struct history *list, size_t len)
 static json_t *
 record_json(const struct history *record)
 {
-    json_t *object =
-        json_pack("{s:s, s:I, s:s, s:s, s:s}", "queue", record->queue, "epoch",
-                  (json_int_t)record->epoch, "change", record->change,
-                  "release", record->release, "by", record->by);
+    json_t *object = json_pack("{s:s, s:I, s:s, s:s}", "queue", record->queue,
+                               "epoch", (json_int_t)record->epoch, "change",
+                               record->change, "release", record->release);
 
     show_json_time(object, "at", record->at);
+    if (record->by[0] != '\0')
+        json_object_set_new(object, "by", json_string(record->by));
     if (record->why[0] != '\0')
         json_object_set_new(object, "why", json_string(record->why));
     if (record->receipt != NULL)

@@ -153,7 +153,8 @@ print_workers(const json_t *receipt)
 }
 
 static void
-print_receipt(const struct history *record, const json_t *receipt)
+print_receipt(const struct history *record, const struct history *paused,
+              const json_t *receipt)
 {
     char by[TELL_SIZE], why[TELL_SIZE], attempts[TEXT_SIZE];
     char span[SHOW_SPAN_SIZE];
@@ -161,8 +162,11 @@ print_receipt(const struct history *record, const json_t *receipt)
     printf("queue %s is drained at epoch %" PRIu64 ", release %s\n",
            record->queue, record->epoch, record->release);
     print_time("paused", text_of(receipt, "paused"));
-    printf(" by %s%s%s\n", tell_clean(record->by, by),
-           record->why[0] != '\0' ? ": " : "", tell_clean(record->why, why));
+    if (paused != NULL)
+        printf(" by %s%s%s", tell_clean(paused->by, by),
+               paused->why[0] != '\0' ? ": " : "",
+               tell_clean(paused->why, why));
+    putchar('\n');
     print_time("drained", text_of(receipt, "drained"));
     putchar('\n');
     print_workers(receipt);
@@ -173,7 +177,7 @@ print_receipt(const struct history *record, const json_t *receipt)
 }
 
 void
-tell_receipt(const struct history *record)
+tell_receipt(const struct history *record, const struct history *paused)
 {
     json_t *receipt = json_loads(record->receipt, 0, NULL);
 
@@ -182,7 +186,7 @@ tell_receipt(const struct history *record)
                "; its receipt is damaged\n",
                record->queue, record->epoch);
     else
-        print_receipt(record, receipt);
+        print_receipt(record, paused, receipt);
     json_decref(receipt);
 }
 

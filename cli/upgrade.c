@@ -204,6 +204,9 @@ open_and_run(const struct asked_for *asked, int signals)
     const struct broker_options options = {
         .settings = settings, .role = BROKER_VISITOR, .guarded = true};
     int r = broker_open(&options, &broker, &err);
+    if (r == -ENOENT)
+        error_set(&err, r, "there is no store in %s; `cloakroom up` makes it",
+                  settings->directory);
     if (r == 0) {
         end = carry_out(asked, settings, broker, &queues, signals);
         broker_close(broker);
@@ -317,7 +320,7 @@ run(const struct command *command, int argc, char **argv)
 
 const struct command upgrade_command = {
     .name = "upgrade",
-    .arguments = "[-c FILE] --to LABEL [options] QUEUE...",
+    .arguments = "[-c FILE] --to LABEL [options] [QUEUE... | --all]",
     .summary = "take queues from one release to the next, or back",
     .details =
         "Pauses the queues and waits until nothing runs in them (clients are "
@@ -328,14 +331,14 @@ const struct command upgrade_command = {
         "queues for the release they had, says in a line where it stopped,\n"
         "and exits with 1. Where --rollback fails the queues stay paused.\n\n"
         "The commands run by `sh -c` in the current directory, with no input, "
-        "and with\nCLOAKROOM_CONFIG, CLOAKROOM_QUEUES, CLOAKROOM_FROM (one for "
-        "each queue where they\ndiffer), CLOAKROOM_TO and CLOAKROOM_EPOCH (of "
+        "and with\nCLOAKROOM_CONFIG, CLOAKROOM_QUEUES, CLOAKROOM_FROM (of each "
+        "queue, where they\ndiffer), CLOAKROOM_TO and CLOAKROOM_EPOCH (of "
         "each queue's pause) in the\nenvironment; `cloakroom probe` needs no "
         "more. They and all their processes die\nwith the upgrade, and with "
         "their own end. So they must be safe to repeat: killed\nat any point, "
         "run the same upgrade again, and it goes on where it was.\n\n"
         "Example: cloakroom upgrade hits --to v2 --migrate ./migrate.sh "
-        "--rollback ./undo.sh\n",
+        "--rollback ./undo\n",
     .flags = flags,
     .ends = ends,
     .run = run,

@@ -49,22 +49,23 @@ take_held(struct finding *finding, unsigned queue, struct error *err)
                          upgrade_step_word(upgrade->step));
     }
     if (strcmp(upgrade->to, finding->wish->to) != 0)
-        return error_set(err, -EPERM,
-                         "queue %s is held by a killed upgrade to release %s "
-                         "(%s): run that one again to end it, or `cloakroom "
-                         "resume --force %s`",
-                         name, upgrade->to, upgrade_step_word(upgrade->step),
-                         name);
+        return error_set(
+            err, -EPERM,
+            "queue %s is held by a unfinished upgrade to release %s "
+            "(%s): run that one again to end it, or `cloakroom "
+            "resume --force %s`",
+            name, upgrade->to, upgrade_step_word(upgrade->step), name);
     if (finding->holder < 0) {
         finding->holder = (int)queue;
         plan->step = upgrade->step;
         snprintf(plan->id, sizeof(plan->id), "%s", upgrade->id);
     }
     if (strcmp(upgrade->id, plan->id) != 0)
-        return error_set(err, -EPERM,
-                         "queues %s and %s are held by two killed upgrades: "
-                         "run each again to end it",
-                         name_of(finding, finding->holder), name);
+        return error_set(
+            err, -EPERM,
+            "queues %s and %s are held by two unfinished upgrades: "
+            "run each again to end it",
+            name_of(finding, finding->holder), name);
     put(&plan->queues, queue);
     return 0;
 }
@@ -89,17 +90,19 @@ check_queues(const struct finding *finding, struct error *err)
     if (finding->free >= 0)
         return error_set(
             err, -EPERM,
-            "queue %s is held by a killed upgrade, queue %s is not, or not any "
+            "queue %s is held by a unfinished upgrade, queue %s is not, or not "
+            "any "
             "more: run it again without %s, or `cloakroom resume --force %s`",
             holder, name_of(finding, finding->free),
             name_of(finding, finding->free), holder);
     for (unsigned i = 0; i < finding->settings->queues_len; i++) {
         if (strcmp(finding->controls[i].upgrade.id, finding->plan->id) == 0 &&
             !is_asked(finding, i))
-            return error_set(err, -EPERM,
-                             "the killed upgrade of queue %s holds queue %s, "
-                             "too: name both",
-                             holder, name_of(finding, (int)i));
+            return error_set(
+                err, -EPERM,
+                "the unfinished upgrade of queue %s holds queue %s, "
+                "too: name both",
+                holder, name_of(finding, (int)i));
     }
     return 0;
 }
@@ -124,7 +127,7 @@ check_line(const struct finding *finding, struct error *err)
     if (flags[step] == NULL || lines[step] != NULL)
         return 0;
     return error_set(err, -EPERM,
-                     "the upgrade of queue %s was killed in %s: give %s again "
+                     "the upgrade of queue %s ended in %s: give %s again "
                      "(`%s true` if nothing is left to be done)",
                      name_of(finding, finding->holder), upgrade_step_word(step),
                      flags[step], flags[step]);

@@ -738,9 +738,10 @@ tell_begin(const struct upgrading *run)
     if (plan->found == UPGRADE_BEGINS)
         printf("upgrade of %s to release %s\n", run->names, to);
     else
-        printf("upgrade of %s to release %s: goes on with one that was killed "
-               "(%s)\n",
-               run->names, to, upgrade_step_word(plan->step));
+        printf(
+            "upgrade of %s to release %s: goes on where an earlier run ended "
+            "(%s)\n",
+            run->names, to, upgrade_step_word(plan->step));
     fflush(stdout);
 }
 
@@ -766,7 +767,7 @@ go(struct upgrading *run)
     if (step == STEP_ROLLING_BACK) {
         r = record(run, step, &err);
         if (r == 0)
-            r = error_set(&err, -EINTR, "its process was killed");
+            r = error_set(&err, -EINTR, "it failed in an earlier run");
     } else {
         r = go_forward(run, &step, &err);
     }

@@ -246,6 +246,8 @@ step_it(struct control *control, const struct change *change, struct error *err)
 {
     if (control->state == CONTROL_PROBING)
         return tell_probing(err);
+    if (control->state != CONTROL_DRAINED && change->step != STEP_PAUSING)
+        return error_set(err, -ENOTEMPTY, "it is not drained");
     control->epoch++;
     control->upgrade.step = change->step;
     return 0;

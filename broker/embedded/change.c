@@ -241,7 +241,7 @@ run_barrier(struct txn *txn, struct call *call)
 
     if (r == 0)
         r = txn_lane(txn, txn->store->lane_ids[looking->queue], &lane);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (lane->control.state == CONTROL_OPEN) {
         call->r =

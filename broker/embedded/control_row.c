@@ -182,8 +182,8 @@ barrier_row_read(struct embedded *store, struct db *db, const struct lane *lane,
     return r;
 }
 
-/* In the history stands who paused it; the receipt is of a pause, not a probe.
- */
+/* Nobody did it, so it is nobody's in the history. The receipt is of a pause,
+ * not of a probe. */
 static int
 drain(struct txn *txn, struct lane *lane, const struct barrier *barrier)
 {
@@ -197,8 +197,8 @@ drain(struct txn *txn, struct lane *lane, const struct barrier *barrier)
     control_drain(&lane->control);
     if (was_paused)
         receipt = receipt_write(lane->name, &lane->control, barrier, txn->now);
-    r = control_row_write(txn, lane, "drained", lane->control.release,
-                          lane->control.by, lane->control.why, receipt);
+    r = control_row_write(txn, lane, "drained", lane->control.release, "", "",
+                          receipt);
     free(receipt);
     return r;
 }

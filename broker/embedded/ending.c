@@ -228,7 +228,7 @@ count_again(struct txn *txn, struct lane *lane, enum action action,
         return;
     }
     lane->n.delayed++;
-    if (action == ACTION_PUT_BACK) {
+    if (action == ACTION_PUT_BACK && lane->control.state == CONTROL_OPEN) {
         snprintf(lane->n.trouble, sizeof(lane->n.trouble), "%s", reason);
         lane->n.trouble_at = txn->now;
     }

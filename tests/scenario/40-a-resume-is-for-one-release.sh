@@ -112,6 +112,24 @@ is "exit code of a resume after a probe" 0 "$code"
 ended probe
 await_state "$ticket" done
 
+# ---- of a queue that an upgrade holds -------------------------------------------
+start upgrade upgrade two --to v3 \
+    --migrate "touch $marks/migrates; until [ -e $marks/migrated ]; do sleep 0.02; done"
+await 20 test -e "$marks/migrates"
+run status
+holds "status says who holds it" said "$dir/out" \
+    '^two is held by an upgrade from release v2 to v3: migrating, run by process '
+run resume --all
+is "a resume of what an upgrade holds" 1 "$code"
+holds "says what to do" said "$dir/err" 'or resume with --force'
+run resume --all --force
+is "by force" 0 "$code"
+is "states" "open open" "$(states)"
+is "releases" "v2 v2" "$(releases)"
+touch "$marks/migrated"
+ended upgrade
+holds_not "an upgrade that lost its queue succeeds" test "$code" = 0
+
 # ---- refuse and accept --------------------------------------------------------
 run refuse one --reason "the shop closes"
 is "exit code of refuse" 0 "$code"

@@ -63,7 +63,7 @@ for queue in hits orders; do for release in v1 v2; do worker $queue $release; do
 
 # ---- forward -----------------------------------------------------------------
 
-cd "$dir"
+cd "$dir" || exit
 hand_in '/hits?first'
 runs=$ticket
 await_state "$runs" running
@@ -261,10 +261,10 @@ matches "what it says" 'stopped in rollback: told twice to stop; ' "$(cat "$dir/
 is "held" "drained rolling-back" "$(state_of hits) $(stat_of hits upgrade.step)"
 upgrade hits orders --to v2
 is "exit code without the rollback" 1 "$code"
-says 'was killed in rolling-back: give --rollback again'
+says 'ended in rolling-back: give --rollback again'
 upgrade hits orders --to v2 --rollback 'echo undone'
 is "exit code of the same again" 1 "$code"
-says 'stopped in rollback: its process was killed; rolled back: hits and orders are open on release v1'
+says 'stopped in rollback: it failed in an earlier run; rolled back: hits and orders are open on release v1'
 are_open_on v1 hits orders
 
 # ---- a rollback fails --------------------------------------------------------
@@ -298,12 +298,35 @@ holds_not "a rollback" test -e undone3
 is "the states" "open drained" "$(state_of hits) $(state_of orders)"
 upgrade hits orders --to v2 --migrate 'touch again'
 is "exit code of both" 1 "$code"
-says 'queue orders is held by a killed upgrade, queue hits is not, or not any more: run it again without hits'
+says 'queue orders is held by a unfinished upgrade, queue hits is not, or not any more: run it again without hits'
 upgrade orders --to v2 --migrate 'touch again'
 is "exit code of the rest" 0 "$code"
 holds "its migration" test -e again
 are_open_on v1 hits
 are_open_on v2 orders
+
+# While it drains, and while it waits for workers.
+run resume orders --release v2
+hand_in '/hits?fourth'
+await_state "$ticket" running
+begin forced hits --to v2 --migrate 'touch never'
+await 20 is_state hits paused
+run resume --force hits
+ended forced
+is "exit code of the upgrade" 1 "$code"
+matches "what it says" 'stopped in pause: queue hits: .* resumed it at .*, before it was drained; nothing more is done$' \
+    "$(cat "$dir/forced.log")"
+touch "$marks/fourth"
+mkdir cgi/v4
+cp cgi/v2/hits cgi/v4/
+begin forced hits --to v4 --rollback 'touch never'
+await 20 grep -q 'start: waits for' "$dir/forced.out"
+run resume --force hits
+ended forced
+is "exit code of the upgrade" 1 "$code"
+matches "what it says" 'stopped in start: hits was resumed by force \(by .*\); nothing more is done$' "$(cat "$dir/forced.log")"
+holds_not "a command" test -e never
+are_open_on v1 hits
 
 # ---- paused before, by an operator -------------------------------------------
 

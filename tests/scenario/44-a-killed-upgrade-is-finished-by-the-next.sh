@@ -9,6 +9,7 @@ for release in v1 v2 v3; do
     mkdir "$dir/cgi/$release"
     handler "$release/app" <<'CGI'
 #!/bin/sh
+[ "$QUERY_STRING" != slow ] || until [ -e ../../go-on ]; do sleep 0.05; done
 printf 'Content-Type: text/plain\n\n%s' "$CLOAKROOM_RELEASE"
 CGI
 done
@@ -24,7 +25,7 @@ queues:
     release: v1
     handler: {cgi: {command: "./cgi/{release}/app"}}
 EOF2
-cd "$dir"
+cd "$dir" || exit
 
 # command NAME: of an upgrade. It says that it ran, and where two runs meet;
 # while NAME-hangs is there it hangs, with children of every kind.
@@ -45,10 +46,10 @@ fi
 SH
     chmod +x "$name"
 done
-: >ran >overlaps >pids
+touch ran overlaps pids
 
 commands=(--migrate ./migrate --verify ./verify --rollback ./rollback)
-upgrade() { run upgrade hits orders --to v2 "${commands[@]}" "$@"; }
+upgrade() { run upgrade hits orders --to v2 "${commands[@]}"; }
 says() { matches "what upgrade says" "$1" "$(cat "$dir/err")"; }
 prints() { matches "what upgrade prints" "$1" "$(cat "$dir/out")"; }
 states() { "$CLOAKROOM" status -c "$config" --json | jq -r '[.queues[] | .state, .release] | join(" ")'; }
@@ -135,19 +136,19 @@ for name in migrate verify rollback; do
     for words in "hits --to v3" "orders hits --to v3"; do
         run upgrade $words
         is "exit code of $words" 1 "$code"
-        says "held by a killed upgrade to release v2 \(.*\): run that one again to end it, or .cloakroom resume --force"
+        says "held by a unfinished upgrade to release v2 \(.*\): run that one again to end it, or .cloakroom resume --force"
     done
     run upgrade hits --to v2 "${commands[@]}"
     is "exit code with one queue less" 1 "$code"
-    says 'the killed upgrade of queue hits holds queue orders, too: name both'
+    says 'the unfinished upgrade of queue hits holds queue orders, too: name both'
     run resume hits
     is "exit code of a resume" 1 "$code"
     rm "$name-hangs"
     upgrade
-    prints "upgrade of hits and orders to release v2: goes on with one that was killed"
+    prints "upgrade of hits and orders to release v2: goes on where an earlier run ended"
     if [ $name = rollback ]; then
         is "exit code of the undoing" 1 "$code"
-        says 'stopped in rollback: its process was killed; rolled back: hits and orders are open on release v1$'
+        says 'stopped in rollback: it failed in an earlier run; rolled back: hits and orders are open on release v1$'
         is "states" "open v1 open v1" "$(states)"
     else
         is "exit code after a kill in $name" 0 "$code"
@@ -177,6 +178,36 @@ is "exit code of the next one" 0 "$code"
 is "runs that met" "" "$(cat overlaps)"
 is "what ran" "migrate migrate verify" "$(xargs <ran)"
 holds "all of the first" pids_are_gone
+back_to_v1
+
+# An operator who wants to go back instead lets the command fail.
+touch migrate-hangs
+begin first
+await 20 lines pids 3
+kill_it first
+run upgrade hits orders --to v2 --migrate false --rollback ./rollback
+is "exit code of going back" 1 "$code"
+says 'stopped in migrate: `false` exited with 1; rolled back: hits and orders are open on release v1$'
+is "what ran" "migrate rollback" "$(xargs <ran)"
+rm migrate-hangs
+: >ran
+: >pids
+
+# A probe dies with it as well, and its request is in its place.
+export CLOAKROOM
+probe=(--migrate 'until [ -e queued ]; do sleep 0.05; done' --verify '"$CLOAKROOM" probe --next --queue hits --discard')
+start first upgrade hits orders --to v2 "${probe[@]}"
+await 20 stat_is hits state drained
+hand_in '/hits?slow' -X POST
+touch queued
+await 20 stat_is hits state probing
+kill_it first
+await 10 no_handlers
+touch go-on
+run upgrade hits orders --to v2 "${probe[@]}"
+is "exit code of the next one" 0 "$code"
+answer "$ticket"
+is "who answered" v2 "$(cat "$body")"
 back_to_v1
 
 # ---- where it waits, and with all others -------------------------------------

@@ -144,7 +144,7 @@ children() {
 child_named() {
     local pid
     for pid in $(children "$1"); do
-        if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null |
+        if tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" |
             grep -q "cloakroom $2 "; then
             echo "$pid"
         fi

@@ -1,5 +1,6 @@
 /* upgrade_plan_test.c - when an upgrade begins, goes on, or is not to be. */
 #include "cli/upgrade_plan.h"
+#include "common/mem.h"
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -11,7 +12,18 @@ static struct control controls[QUEUES];
 static struct upgrade_wish wish;
 static struct upgrade_plan plan;
 static struct error err;
-static char names[QUEUES][2] = {"a", "b", "c"};
+
+static struct settings
+three_queues(void)
+{
+    static char names[QUEUES][2] = {"a", "b", "c"};
+    struct settings settings = {.queues_len = QUEUES};
+
+    settings.queues = mem_zalloc(QUEUES * sizeof(*settings.queues));
+    for (int i = 0; i < QUEUES; i++)
+        settings.queues[i].name = names[i];
+    return settings;
+}
 
 /* Three queues of release 1, open. */
 static void
@@ -38,15 +50,14 @@ hold(int queue, const char *id, enum upgrade_step step, int pid)
 static int
 make(unsigned first, int second)
 {
-    struct queue_settings queues[QUEUES] = {{0}};
-    const struct settings settings = {.queues = queues, .queues_len = QUEUES};
+    const struct settings settings = three_queues();
     unsigned list[2] = {first, (unsigned)second};
     const struct queues asked = {list, second < 0 ? 1 : 2};
 
-    for (int i = 0; i < QUEUES; i++)
-        queues[i].name = names[i];
     upgrade_plan_fini(&plan);
-    return upgrade_plan_make(&settings, controls, &asked, &wish, &plan, &err);
+    int r = upgrade_plan_make(&settings, controls, &asked, &wish, &plan, &err);
+    free(settings.queues);
+    return r;
 }
 
 static void
@@ -117,7 +128,7 @@ START_TEST(another_release_is_refused)
     hold(A, "u", STEP_MIGRATING, 0);
     wish.to = "3";
     ck_assert_int_eq(make(A, -1), -EPERM);
-    says("killed upgrade to release 2 (migrating)");
+    says("unfinished upgrade to release 2 (migrating)");
     wish.to = "1"; /* it is of that still, and held */
     ck_assert_int_eq(make(A, -1), -EPERM);
     upgrade_plan_fini(&plan);
@@ -132,10 +143,10 @@ START_TEST(other_queues_are_refused)
     ck_assert_int_eq(make(A, -1), -EPERM);
     says("queue a holds queue b, too");
     ck_assert_int_eq(make(C, A), -EPERM);
-    says("queue a is held by a killed upgrade, queue c is not");
+    says("queue a is held by a unfinished upgrade, queue c is not");
     hold(C, "w", STEP_STARTING, 0);
     ck_assert_int_eq(make(A, C), -EPERM);
-    says("queues a and c are held by two killed upgrades");
+    says("queues a and c are held by two unfinished upgrades");
     upgrade_plan_fini(&plan);
 }
 END_TEST
@@ -177,18 +188,16 @@ END_TEST
 
 START_TEST(names_read_as_a_list)
 {
-    struct queue_settings queues[QUEUES] = {{0}};
-    const struct settings settings = {.queues = queues, .queues_len = QUEUES};
+    const struct settings settings = three_queues();
     unsigned list[] = {A, B, C};
     static const char *const texts[] = {"a", "a and b", "a, b and c"};
 
-    for (int i = 0; i < QUEUES; i++)
-        queues[i].name = names[i];
     for (size_t len = 1; len <= QUEUES; len++) {
         char *text = upgrade_names(&settings, &(struct queues){list, len});
         ck_assert_str_eq(text, texts[len - 1]);
         free(text);
     }
+    free(settings.queues);
 }
 END_TEST
 

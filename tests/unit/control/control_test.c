@@ -153,6 +153,20 @@ START_TEST(only_its_upgrade_or_force_resumes_a_held_queue)
 }
 END_TEST
 
+START_TEST(an_upgrade_goes_past_pausing_only_when_it_is_drained)
+{
+    for (unsigned step = STEP_PAUSING; step < STEPS; step++) {
+        const struct change next =
+            WISH(CHANGE_STEP, .upgrade = "u", .step = (enum upgrade_step)step);
+        struct control control = held();
+        ck_assert_int_eq(wish(&control, next),
+                         step == STEP_PAUSING ? 0 : -ENOTEMPTY);
+        control_drain(&control);
+        ck_assert_int_eq(wish(&control, next), 0);
+    }
+}
+END_TEST
+
 START_TEST(a_held_queue_is_no_other_upgrades)
 {
     struct control control = held();
@@ -267,6 +281,7 @@ main(void)
     tcase_add_test_raise_signal(tcase, draining_an_open_queue_is_a_bug,
                                 SIGABRT);
     tcase_add_test(tcase, only_its_upgrade_or_force_resumes_a_held_queue);
+    tcase_add_test(tcase, an_upgrade_goes_past_pausing_only_when_it_is_drained);
     tcase_add_test(tcase, a_held_queue_is_no_other_upgrades);
     tcase_add_test(tcase, a_held_queue_is_probed_in_the_verify_step_only);
     tcase_add_test(tcase, an_upgrade_of_a_paused_queue_keeps_its_pause);
