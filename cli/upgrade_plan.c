@@ -51,7 +51,7 @@ take_held(struct finding *finding, unsigned queue, struct error *err)
     if (strcmp(upgrade->to, finding->wish->to) != 0)
         return error_set(
             err, -EPERM,
-            "queue %s is held by a unfinished upgrade to release %s "
+            "queue %s is held by an unfinished upgrade to release %s "
             "(%s): run that one again to end it, or `cloakroom "
             "resume --force %s`",
             name, upgrade->to, upgrade_step_word(upgrade->step), name);
@@ -90,7 +90,8 @@ check_queues(const struct finding *finding, struct error *err)
     if (finding->free >= 0)
         return error_set(
             err, -EPERM,
-            "queue %s is held by a unfinished upgrade, queue %s is not, or not "
+            "queue %s is held by an unfinished upgrade, queue %s is not, or "
+            "not "
             "any "
             "more: run it again without %s, or `cloakroom resume --force %s`",
             holder, name_of(finding, finding->free),

@@ -327,7 +327,8 @@ control_slots(const struct control *control, unsigned slots, wall_ms now,
     const span_ms gone = now - control->ramp_since;
 
     *grows = 0;
-    if (control->ramp <= 0 || gone >= control->ramp || slots <= 1)
+    /* A clock that was set back by more than that says nothing. */
+    if (gone >= control->ramp || gone < -control->ramp || slots <= 1)
         return slots;
     /* 1 at the start, one more after each ramp / slots. */
     const unsigned open =

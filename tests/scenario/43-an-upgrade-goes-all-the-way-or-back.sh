@@ -298,7 +298,7 @@ holds_not "a rollback" test -e undone3
 is "the states" "open drained" "$(state_of hits) $(state_of orders)"
 upgrade hits orders --to v2 --migrate 'touch again'
 is "exit code of both" 1 "$code"
-says 'queue orders is held by a unfinished upgrade, queue hits is not, or not any more: run it again without hits'
+says 'queue orders is held by an unfinished upgrade, queue hits is not, or not any more: run it again without hits'
 upgrade orders --to v2 --migrate 'touch again'
 is "exit code of the rest" 0 "$code"
 holds "its migration" test -e again

@@ -136,7 +136,7 @@ for name in migrate verify rollback; do
     for words in "hits --to v3" "orders hits --to v3"; do
         run upgrade $words
         is "exit code of $words" 1 "$code"
-        says "held by a unfinished upgrade to release v2 \(.*\): run that one again to end it, or .cloakroom resume --force"
+        says "held by an unfinished upgrade to release v2 \(.*\): run that one again to end it, or .cloakroom resume --force"
     done
     run upgrade hits --to v2 "${commands[@]}"
     is "exit code with one queue less" 1 "$code"

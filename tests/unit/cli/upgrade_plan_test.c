@@ -143,7 +143,7 @@ START_TEST(other_queues_are_refused)
     ck_assert_int_eq(make(A, -1), -EPERM);
     says("queue a holds queue b, too");
     ck_assert_int_eq(make(C, A), -EPERM);
-    says("queue a is held by a unfinished upgrade, queue c is not");
+    says("queue a is held by an unfinished upgrade, queue c is not");
     hold(C, "w", STEP_STARTING, 0);
     ck_assert_int_eq(make(A, C), -EPERM);
     says("queues a and c are held by two unfinished upgrades");

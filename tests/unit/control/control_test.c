@@ -237,13 +237,15 @@ START_TEST(a_ramp_opens_slots_one_by_one_and_then_all)
 }
 END_TEST
 
-/* However the clock is set, a ramp neither closes all nor opens more. */
+/* However the clock is set, a ramp neither closes all nor lasts for ever. */
 START_TEST(a_clock_that_was_set_leaves_a_ramp_within_its_bounds)
 {
     const struct control control = {.ramp_since = 3600000, .ramp = 1000};
     span_ms grows;
 
-    ck_assert_uint_eq(control_slots(&control, 4, 0, &grows), 1);
+    ck_assert_uint_eq(control_slots(&control, 4, 3599500, &grows), 1);
+    ck_assert_int_eq(grows, 751);
+    ck_assert_uint_eq(control_slots(&control, 4, 0, &grows), 4);
     ck_assert_uint_eq(control_slots(&control, 4, 7200000, &grows), 4);
 }
 END_TEST
