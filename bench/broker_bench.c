@@ -1,12 +1,16 @@
 /* broker_bench.c - what the embedded broker alone can do, without HTTP.
  *
- *     broker_bench DIRECTORY submit|trip COUNT IN_FLIGHT [IDEMPOTENT]
+ *     broker_bench DIRECTORY submit|trip|pause COUNT IN_FLIGHT [IDEMPOTENT]
  *
  * submit: COUNT requests of 300 bytes are accepted, IN_FLIGHT at a time.
  * trip: each is also taken and answered by a second process, and its response
  * read by the first. Prints the rate, the quartiles of the time of one, and the
  * processor time per request of both processes.
+ * pause: COUNT pauses by a third process under such trips; prints the lines of
+ * pausing.h, and DIRECTORY/starts has when each attempt was given to the worker
+ * (the wall clock in ns, 8 bytes each).
  */
+#include <limits.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/pausing.h"
 #include "broker/broker.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -52,9 +57,9 @@ struct slot {
 
 static struct broker *broker;
 static struct slot slots[SLOTS_MAX];
-static bool is_trip, is_idempotent;
+static bool is_trip, is_pause, is_idempotent;
 static atomic_long started, ended;
-static long count;
+static atomic_long count;
 static unsigned *times; /* us */
 static sem_t done;
 
@@ -107,6 +112,8 @@ finish(struct slot *slot)
 static void
 on_submitted(struct submission *submission)
 {
+    if (submission->r == -ESHUTDOWN && is_pause)
+        return;
     if (submission->r != 0) {
         fprintf(stderr, "submit: %s\n", error_word(submission->r));
         exit(EXIT_FAILURE);
@@ -135,11 +142,40 @@ on_response(void *opaque, const struct ticket *ticket, struct stored **stored)
 /* ---- the worker --------------------------------------------------------- */
 
 static struct session *session;
+static int64_t *taken; /* when each was, ns of the wall clock */
+static size_t taken_len;
+
+static void
+note_taken(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (taken_len < TIMES_MAX)
+        taken[taken_len++] = t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+static int
+write_taken(void)
+{
+    char path[4096];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/starts", settings.directory);
+    f = fopen(path, "w");
+    return f != NULL &&
+                   fwrite(taken, sizeof(*taken), taken_len, f) == taken_len &&
+                   fclose(f) == 0
+               ? 0
+               : -1;
+}
 
 static void
 on_take(void *opaque, struct attempt **attempt)
 {
     (void)opaque;
+    if (is_pause)
+        note_taken();
     (*attempt)->outcome = OUTCOME_ANSWERED;
     (*attempt)->again = true;
     buf_add_text(&(*attempt)->response,
@@ -213,7 +249,32 @@ work(int stop_fd)
         return EXIT_FAILURE;
     session_close(session);
     broker_close(broker);
+    return is_pause && write_taken() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the pauser --------------------------------------------------------- */
+
+static int
+pause_often(long pauses)
+{
+    const struct pausing pausing = {.broker = open_broker(BROKER_VISITOR),
+                                    .count = pauses};
+
+    pausing_run(&pausing);
+    broker_close(pausing.broker);
     return EXIT_SUCCESS;
+}
+
+/* Trips go on until the pauser is done. */
+static int
+await_pauser(pid_t pauser)
+{
+    int status;
+
+    if (waitpid(pauser, &status, 0) != pauser || status != 0)
+        return -1;
+    atomic_store(&count, atomic_load(&started));
+    return 0;
 }
 
 /* ---- the run ------------------------------------------------------------ */
@@ -241,18 +302,20 @@ int
 main(int argc, char **argv)
 {
     if (argc < 5) {
-        fprintf(stderr, "usage: broker_bench DIRECTORY submit|trip COUNT "
-                        "IN_FLIGHT [idempotent]\n");
+        fprintf(stderr, "usage: broker_bench DIRECTORY submit|trip|pause "
+                        "COUNT IN_FLIGHT [idempotent]\n");
         return EXIT_FAILURE;
     }
     int stop[2];
     const int in_flight = atoi(argv[4]) < SLOTS_MAX ? atoi(argv[4]) : SLOTS_MAX;
 
     settings.directory = argv[1];
-    is_trip = strcmp(argv[2], "trip") == 0;
+    is_pause = strcmp(argv[2], "pause") == 0;
+    is_trip = is_pause || strcmp(argv[2], "trip") == 0;
     is_idempotent = argc > 5;
-    count = atol(argv[3]);
+    count = is_pause ? LONG_MAX : atol(argv[3]);
     times = calloc(TIMES_MAX, sizeof(*times));
+    taken = calloc(TIMES_MAX, sizeof(*taken));
     memset(message, 'x', sizeof(message));
     log_init("bench", LOG_WARNING);
     sem_init(&done, 0, 0);
@@ -264,12 +327,17 @@ main(int argc, char **argv)
         close(stop[1]);
         return work(stop[0]);
     }
+    pid_t pauser = is_pause ? fork() : 0;
+    if (is_pause && pauser == 0)
+        return pause_often(atol(argv[3]));
     broker = open_broker(BROKER_INGRESS);
 
     const double before = cpu(RUSAGE_SELF);
     const int64_t begin = now_ns();
     for (int i = 0; i < in_flight; i++)
         start(&slots[i]);
+    if (is_pause && await_pauser(pauser) < 0)
+        return EXIT_FAILURE;
     while (sem_wait(&done) < 0)
         ;
     const double seconds = (double)(now_ns() - begin) / 1e9;
@@ -278,6 +346,8 @@ main(int argc, char **argv)
     close(stop[1]);
     if (is_trip)
         waitpid(worker, NULL, 0);
+    if (is_pause)
+        return EXIT_SUCCESS;
 
     const size_t n = count < TIMES_MAX ? (size_t)count : TIMES_MAX;
     qsort(times, n, sizeof(*times), compare);

@@ -71,20 +71,30 @@ class Load:
         self.cpu = use.cpu * 1e6 / self.n  # us a request
 
 
-def wrk(place, port, connections, seconds, prefer=None):
+def wrk_start(place, port, connections, seconds, prefer=None):
+    """SIGINT ends it before its time."""
     environment = {**os.environ, **({"PREFER": prefer} if prefer else {})}
-    done = subprocess.run(
+    return subprocess.Popen(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s",
          "-s", f"{place.sources}/post.lua", f"http://127.0.0.1:{port}/"],
-        env=environment, capture_output=True, text=True)
-    found = re.search(r"^\{.*\}$", done.stdout, re.M)
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True)
+
+
+def wrk_seen(process, port):
+    out, err = process.communicate()
+    found = re.search(r"^\{.*\}$", out, re.M)
     if not found:
-        raise Broken(f"wrk: {done.stdout}{done.stderr}")
+        raise Broken(f"wrk: {out}{err}")
     seen = json.loads(found.group())
     if seen["bad"] or seen["broken"] or not seen["n"]:
         raise Broken(f"port {port}: {seen['bad']} answers of 400 and above and"
                      f" {seen['broken']} broken connections among {seen['n']}")
     return seen
+
+
+def wrk(place, port, connections, seconds, prefer=None):
+    return wrk_seen(wrk_start(place, port, connections, seconds, prefer), port)
 
 
 def load(place, programs, port, connections, prefer=None, *, label):

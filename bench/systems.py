@@ -36,8 +36,8 @@ RESPOND = ("respond: {status: 200, fields: {Content-Type: application/json},"
 class Cloakroom:
     """One installation; its processes are started one by one or by `up`."""
 
-    def __init__(self, place, handler=RESPOND, concurrency=64):
-        self.binary = place.binary
+    def __init__(self, place, handler=RESPOND, concurrency=64, binary=None):
+        self.binary = binary or place.binary
         self.scratch = place.fresh("cloakroom")
         self.port, self.admin = free_port(), free_port()
         self.file = f"{self.scratch}/cloakroom.yaml"
@@ -59,14 +59,18 @@ class Cloakroom:
         except OSError:
             return False
 
-    def queue(self):
-        """The queue's numbers, from outside, as a script would ask."""
+    def run(self, command, *arguments):
+        """A command from outside, as a script would give it: its stdout."""
         done = subprocess.run(
-            [self.binary, "status", "--json", "-c", self.file],
+            [self.binary, command, "-c", self.file, *arguments],
             capture_output=True, text=True)
         if done.returncode != 0:
-            raise Broken(f"cloakroom status: {done.stderr.strip()}")
-        return json.loads(done.stdout)["queues"][0]
+            raise Broken(f"cloakroom {command}: {done.stderr.strip()}")
+        return done.stdout
+
+    def queue(self):
+        """The queue's numbers."""
+        return json.loads(self.run("status", "--json"))["queues"][0]
 
     def remove(self):
         shutil.rmtree(self.scratch)

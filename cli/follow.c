@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
-#include "cli/ask.h"
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "common/log.h"
@@ -153,22 +152,26 @@ tell_news(struct broker *broker, const struct settings *settings, int fd,
 static int
 follow(const struct settings *settings, int fd)
 {
-    OWNED(ask) ask = NULL;
+    /* Not by ask.h, which is told of every response: this one lives long. */
+    const struct broker_options options = {.settings = settings,
+                                           .role = BROKER_VISITOR};
+    struct broker *broker;
     struct followed *told;
     struct error err;
     int r;
 
-    r = ask_open(settings, &ask, &err);
+    r = broker_open(&options, &broker, &err);
     if (r < 0)
         return process_fails(r, &err);
     told = mem_zalloc((settings->queues_len + 1) * sizeof(*told));
     do {
-        const uint64_t seen = broker_control_seen(ask_broker(ask));
-        r = tell_news(ask_broker(ask), settings, fd, told, &err);
+        const uint64_t seen = broker_control_seen(broker);
+        r = tell_news(broker, settings, fd, told, &err);
         if (r == 0)
-            broker_control_wait(ask_broker(ask), seen, LOOK_EVERY);
+            broker_control_wait(broker, seen, LOOK_EVERY);
     } while (r == 0);
     free(told);
+    broker_close(broker);
     if (r == -EPIPE)
         return END_OK;
     process_fails(r, &err);
