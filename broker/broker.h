@@ -143,7 +143,7 @@ struct ticket_status {
     struct ticket replays;     /* the dead letter that it repeats */
     struct ticket replayed_by; /* the newest repetition of it */
     wall_ms paused_since;      /* 0: its queue is not paused */
-    char paused_why[200];      /* the operator's words; "" */
+    char paused_why[WHY_SIZE]; /* the operator's words; "" */
 };
 
 struct lookup {
@@ -307,17 +307,17 @@ void broker_control_wait(struct broker *broker, uint64_t seen, span_ms limit);
 
 /* What was done to a queue, in order; nothing is ever taken out. */
 struct history {
-    char queue[65];
     uint64_t epoch;
     wall_ms at;
+    char *receipt; /* of "drained": JSON, see receipt.h; else NULL */
+    char queue[65];
     char change[16];            /* change_word, or "drained" */
     char release[RELEASE_SIZE]; /* after it; of a probe: the probed one */
     char by[BY_SIZE];
     char why[WHY_SIZE];
-    char *receipt; /* of "drained": JSON, see receipt.h; else NULL */
 };
 /* A malloc'ed array of the newest `max` records, oldest first; of one queue, or
- * of all of the settings (queue < 0). Blocks. */
+ * of all of the store (queue < 0). Blocks. */
 int broker_history(struct broker *broker, int queue, size_t max,
                    struct history **out, size_t *len, struct error *err);
 void history_free(struct history *list, size_t len);

@@ -114,7 +114,7 @@ run(const struct command *command, enum change_kind kind, int argc, char **argv)
         end = queues_check_reason(command, switching.change.why);
     if (end >= 0)
         return end;
-    switching.change.by = queues_operator(switching.by);
+    switching.change.by = queues_operator(NULL, switching.by);
     log_init_command(command->name, options.verbose);
     return load_and_switch(&switching, &options, names,
                            (size_t)(argv + argc - names));

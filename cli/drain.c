@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/receipt.h"
 #include "cli/live.h"
 #include "cli/show.h"
 #include "cli/tell.h"
@@ -21,8 +22,9 @@
 #define HEED_EVERY    100 /* ms: how soon stop_fd is seen */
 #define SHOW_AFTER    300 /* ms: what is over sooner is not shown at all */
 #define RUNS_MAX      1000
-#define RUNS_SHOWN    5 /* of each worker */
-#define MEMBERS_SHOWN 8 /* of each queue */
+#define RECORDS_MAX   1000 /* of the history that are looked at */
+#define RUNS_SHOWN    5    /* of each worker */
+#define MEMBERS_SHOWN 8    /* of each queue */
 #define TEXT_MAX      65536
 
 /* A queue as it was seen last. */
@@ -80,7 +82,7 @@ tell_overtaken(const struct watch *watch, size_t i, struct error *err)
     struct history *list;
     bool drained = false;
     size_t len;
-    int r = broker_history(watch->drain->broker, (int)queue, RUNS_MAX, &list,
+    int r = broker_history(watch->drain->broker, (int)queue, RECORDS_MAX, &list,
                            &len, err);
 
     if (r < 0)
@@ -468,29 +470,6 @@ drain_await(const struct drain *drain, struct error *err)
 
 /* ---- the receipt --------------------------------------------------------- */
 
-/* The record that the pause at that epoch was drained: the first one since, as
- * later ones are of probes. */
-static const struct history *
-find_drained(const struct history *list, size_t len, uint64_t epoch)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (list[i].epoch >= epoch && list[i].receipt != NULL)
-            return &list[i];
-    }
-    return NULL;
-}
-
-/* The record of the pause itself. */
-static const struct history *
-find_paused(const struct history *list, size_t len, uint64_t epoch)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (list[i].epoch == epoch && strcmp(list[i].change, "pause") == 0)
-            return &list[i];
-    }
-    return NULL;
-}
-
 static uint64_t
 pause_of(const struct drain *drain, unsigned queue)
 {
@@ -508,19 +487,19 @@ drain_print_receipt(const struct drain *drain, unsigned queue, bool json,
     const struct history *record;
     struct history *list;
     size_t len;
-    int r =
-        broker_history(drain->broker, (int)queue, RUNS_MAX, &list, &len, err);
+    int r = broker_history(drain->broker, (int)queue, RECORDS_MAX, &list, &len,
+                           err);
 
     if (r < 0)
         return r;
-    record = find_drained(list, len, pause_of(drain, queue));
+    record = receipt_find(list, len, pause_of(drain, queue));
     if (record == NULL)
         r = error_set(err, -ENOENT, "queue %s: there is no receipt",
                       drain->settings->queues[queue].name);
     else if (json)
         tell_receipt_json(record);
     else
-        tell_receipt(record, find_paused(list, len, pause_of(drain, queue)));
+        tell_receipt(record);
     history_free(list, len);
     return r;
 }

@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "cli/child.h"
 #include "cli/cli.h"
+#include "common/asked.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -100,10 +101,7 @@ start_await_signal(void)
     pthread_t thread;
 
     signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    asked_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (pthread_create(&thread, NULL, await_signal, &set) != 0)
         abort();

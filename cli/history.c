@@ -9,6 +9,7 @@
 #include "cli/queues.h"
 #include "cli/show.h"
 #include "cli/tell.h"
+#include "ingress/queue_json.h"
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     1000000
@@ -93,31 +94,13 @@ print_table(const struct history *list, size_t len)
 
 /* ---- as JSON ------------------------------------------------------------- */
 
-static json_t *
-record_json(const struct history *record)
-{
-    json_t *object = json_pack("{s:s, s:I, s:s, s:s}", "queue", record->queue,
-                               "epoch", (json_int_t)record->epoch, "change",
-                               record->change, "release", record->release);
-
-    show_json_time(object, "at", record->at);
-    if (record->by[0] != '\0')
-        json_object_set_new(object, "by", json_string(record->by));
-    if (record->why[0] != '\0')
-        json_object_set_new(object, "why", json_string(record->why));
-    if (record->receipt != NULL)
-        json_object_set_new(object, "receipt",
-                            json_loads(record->receipt, 0, NULL));
-    return object;
-}
-
 static int
 print_json(const struct history *list, size_t len)
 {
     json_t *records = json_array();
 
     for (size_t i = 0; i < len; i++)
-        json_array_append_new(records, record_json(&list[i]));
+        json_array_append_new(records, history_json(&list[i]));
     return show_json(records);
 }
 

@@ -2,11 +2,9 @@
  * none runs. */
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "cli/ask.h"
@@ -16,6 +14,8 @@
 #include "cli/drain.h"
 #include "cli/show.h"
 #include "cli/tell.h"
+#include "common/asked.h"
+#include "common/json_text.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/nearest.h"
@@ -28,6 +28,7 @@ enum {
     FLAG_JSON,
     FLAG_PAUSED,
     FLAG_MADE,
+    FLAG_BY,
 };
 
 static const struct flag flags[] = {
@@ -41,6 +42,7 @@ static const struct flag flags[] = {
     /* By an ingress, which has paused the one queue already. */
     {FLAG_PAUSED, "paused", "EPOCH", NULL}, /* wait for this pause alone */
     {FLAG_MADE, "made", NULL, NULL},        /* it is as if we had made it */
+    {FLAG_BY, "by", "WHO", NULL},
     CHILD_FLAGS,
     {0},
 };
@@ -57,6 +59,7 @@ struct pausing {
     bool all, wait, kill, json, made;
     uint64_t paused; /* the epoch of a pause that is there; 0: make one */
     struct child_end child;
+    const char *named;      /* who it is by; NULL: who runs us */
     span_ms limit;          /* below 0: none */
     const char *on_timeout; /* as given; NULL: not */
     enum on_timeout then;
@@ -156,16 +159,16 @@ line_json(const struct pausing *pausing, size_t i,
           const struct queue_stats *stats)
 {
     const struct control *control = &pausing->changes.states[i];
-    json_t *line = json_pack(
-        "{s:s, s:I, s:s, s:s, s:s, s:b, s:I}", "queue", name_of(pausing, i),
-        "epoch", (json_int_t)pausing->pauses[i], "state",
-        control_state_word(stats->control.state), "release", control->release,
-        "by", control->by, "paused_already", !pausing->changes.made[i],
-        "running", (json_int_t)stats->running);
+    json_t *line =
+        json_pack("{s:s, s:I, s:s, s:s, s:b, s:I}", "queue",
+                  name_of(pausing, i), "epoch", (json_int_t)pausing->pauses[i],
+                  "state", control_state_word(stats->control.state), "release",
+                  control->release, "paused_already", !pausing->changes.made[i],
+                  "running", (json_int_t)stats->running);
 
-    if (control->why[0] != '\0')
-        json_object_set_new(line, "why", json_string(control->why));
-    show_json_time(line, "since", control->since);
+    json_set_text(line, "by", control->by);
+    json_set_text(line, "why", control->why);
+    json_set_time(line, "since", control->since);
     return line;
 }
 
@@ -348,27 +351,11 @@ pause_and_wait(struct pausing *pausing)
     return end;
 }
 
-/* Before there are threads, which have the mask of the one that makes them. */
-static int
-heed_signals(struct error *err)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    const int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : error_system(err, -errno, "signalfd");
-}
-
 static int
 load_and_pause(struct pausing *pausing, const struct options *options,
                char **names, size_t len)
 {
     OWNED(settings) settings = NULL;
-    struct error err;
     int end;
 
     settings = config_load(options, &end);
@@ -379,9 +366,10 @@ load_and_pause(struct pausing *pausing, const struct options *options,
                         &pausing->queues);
     if (end >= 0)
         return end;
-    pausing->signals = pausing->wait ? heed_signals(&err) : -1;
+    pausing->signals = pausing->wait ? asked_open() : -1;
     if (pausing->wait && pausing->signals < 0)
-        end = command_fails(pausing->command, END_FAILED, "%s", err.text);
+        end = command_fails(pausing->command, END_FAILED, "signalfd: %s",
+                            strerror(-pausing->signals));
     else
         end = pause_and_wait(pausing);
     if (pausing->signals >= 0)
@@ -458,6 +446,9 @@ take_flag(struct pausing *pausing, int flag, const char *value,
     case FLAG_MADE:
         pausing->made = true;
         return 0;
+    case FLAG_BY:
+        pausing->named = value;
+        return 0;
     default:
         child_take_flag(&pausing->child, flag, value);
         return 0;
@@ -487,7 +478,7 @@ run(const struct command *command, int argc, char **argv)
         return end;
     if (child_follow(&pausing.child) < 0)
         return END_FAILED;
-    queues_operator(pausing.by);
+    queues_operator(pausing.named, pausing.by);
     log_init_command(command->name, options.verbose);
     return load_and_pause(&pausing, &options, names,
                           (size_t)(argv + argc - names));

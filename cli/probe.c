@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/queues.h"
 #include "cli/show.h"
+#include "common/asked.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/message.h"
@@ -308,10 +309,7 @@ heed_signals(void)
 {
     sigset_t asked;
 
-    sigemptyset(&asked);
-    sigaddset(&asked, SIGTERM);
-    sigaddset(&asked, SIGINT);
-    sigaddset(&asked, SIGHUP);
+    asked_signals(&asked);
     pthread_sigmask(SIG_UNBLOCK, &asked, NULL);
 }
 
@@ -324,7 +322,7 @@ probe(struct probing *it)
     const struct worker_options options = {
         .queue = it->queue,
         .release = it->release,
-        .name = queues_operator(by),
+        .name = queues_operator(NULL, by),
         .probe = &what,
         .on_probed = on_probed,
         .opaque = it,

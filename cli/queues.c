@@ -1,7 +1,6 @@
 /* queues.c - which queues a control command is about, and who asks. */
 #include "cli/queues.h"
 
-#include <jansson.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "common/nearest.h"
+#include "ingress/wish.h"
 
 static void
 add(struct queues *queues, unsigned queue)
@@ -27,15 +26,11 @@ int
 queues_tell_unknown(const struct command *command,
                     const struct settings *settings, const char *name)
 {
-    const char **names = mem_zalloc(settings->queues_len * sizeof(*names));
     char hint[HINT_SIZE];
 
-    for (size_t i = 0; i < settings->queues_len; i++)
-        names[i] = settings->queues[i].name;
-    nearest_hint(hint, name, names, settings->queues_len);
-    free(names);
     return command_fails(command, END_USAGE, "%s has no queue `%s`; %s",
-                         settings->path, name, hint);
+                         settings->path, name,
+                         settings_queue_hint(settings, name, hint));
 }
 
 int
@@ -73,7 +68,7 @@ queues_fini(struct queues *queues)
 }
 
 const char *
-queues_operator(char by[BY_SIZE])
+queues_operator(const char *named, char by[BY_SIZE])
 {
     const char *name = getenv("SUDO_USER");
     const struct passwd *user = getpwuid(getuid());
@@ -82,26 +77,25 @@ queues_operator(char by[BY_SIZE])
     if (name == NULL || name[0] == '\0')
         name = user != NULL ? user->pw_name : "somebody";
     gethostname(host, sizeof(host) - 1);
-    snprintf(by, BY_SIZE, "%.50s@%s", name, host);
+    if (named != NULL)
+        snprintf(by, BY_SIZE, "%s", named);
+    else
+        snprintf(by, BY_SIZE, "%.50s@%s", name, host);
+    /* The name may be anything, also a letter that was cut. */
+    if (wish_check_words(by, NULL) < 0) {
+        for (char *at = by; *at != '\0'; at++)
+            if ((unsigned char)*at < ' ' || (unsigned char)*at >= 0x7f)
+                *at = '?';
+    }
     return by;
 }
 
 int
 queues_check_reason(const struct command *command, const char *words)
 {
-    json_t *text = json_string(words);
-    const bool is_utf8 = text != NULL;
+    struct error err;
 
-    json_decref(text);
-    for (const char *at = words; *at != '\0'; at++) {
-        if ((unsigned char)*at < ' ' || *at == 0x7f || !is_utf8)
-            return command_fails(command, END_USAGE,
-                                 "--reason: one line of UTF-8, without control "
-                                 "characters");
-    }
-    if (strlen(words) >= WHY_SIZE)
-        return command_fails(command, END_USAGE,
-                             "--reason: at most %d bytes, and not %zu",
-                             WHY_SIZE - 1, strlen(words));
+    if (wish_check_words(words, &err) < 0)
+        return command_fails(command, END_USAGE, "--reason: %s", err.text);
     return -1;
 }

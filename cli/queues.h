@@ -25,11 +25,12 @@ void queues_fini(struct queues *queues);
 int queues_tell_unknown(const struct command *command,
                         const struct settings *settings, const char *name);
 
-/* "ann@host": who runs this command, also through sudo. */
-const char *queues_operator(char by[BY_SIZE]);
+/* Who it is by: the one who is named, or (NULL) who runs this command, also
+ * through sudo, as "ann@host". Good for the record. */
+const char *queues_operator(const char *named, char by[BY_SIZE]);
 
-/* Are these words good for the record: UTF-8 without control characters, and
- * not too many? -1, or the exit code after the mistake was told. */
+/* Are these words good for the record (wish_check_words)? -1, or the exit code
+ * after the mistake was told. */
 int queues_check_reason(const struct command *command, const char *words);
 
 #endif

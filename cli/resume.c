@@ -206,7 +206,7 @@ run(const struct command *command, int argc, char **argv)
     if (options.end >= 0 ||
         (names = options_arguments(&options, 0, INT_MAX)) == NULL)
         return options.end;
-    queues_operator(resuming.by);
+    queues_operator(NULL, resuming.by);
     log_init_command(command->name, options.verbose);
     return load_and_resume(&resuming, &options, names,
                            (size_t)(argv + argc - names));

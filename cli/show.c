@@ -32,17 +32,6 @@ show_span(span_ms span, char text[SHOW_SPAN_SIZE])
     return text;
 }
 
-void
-show_json_time(json_t *object, const char *key, wall_ms t)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (t == 0)
-        return;
-    clock_format(t, text);
-    json_object_set_new(object, key, json_string(text));
-}
-
 int
 show_json(json_t *object)
 {

@@ -15,8 +15,6 @@
 #define SHOW_SPAN_SIZE 24
 const char *show_span(span_ms span, char text[SHOW_SPAN_SIZE]);
 
-/* A time as RFC 3339 into a JSON object; nothing where t is 0. */
-void show_json_time(json_t *object, const char *key, wall_ms t);
 /* Prints it, and lets it go. 0, or -EIO when stdout is not to be written. */
 int show_json(json_t *object);
 

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "cli/tell.h"
+#include "ingress/queue_json.h"
 
 enum { FLAG_JSON = 256 };
 
@@ -200,89 +201,6 @@ print_workers(const struct report *report, const struct widths *widths)
 
 /* ---- as JSON ------------------------------------------------------------- */
 
-static void
-set_count(json_t *object, const char *key, uint64_t count)
-{
-    json_object_set_new(object, key, json_integer((json_int_t)count));
-}
-
-static void
-set_text(json_t *object, const char *key, const char *text)
-{
-    if (text[0] != '\0')
-        json_object_set_new(object, key, json_string(text));
-}
-
-static json_t *
-upgrade_json(const struct upgrade *upgrade)
-{
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "id", upgrade->id,
-                               "step", upgrade_step_word(upgrade->step), "from",
-                               upgrade->from, "to", upgrade->to);
-
-    if (upgrade->pid != 0)
-        json_object_set_new(object, "pid", json_integer(upgrade->pid));
-    return object;
-}
-
-static void
-set_control(json_t *queue, const struct control *control)
-{
-    set_count(queue, "epoch", control->epoch);
-    set_text(queue, "state", control_state_word(control->state));
-    set_text(queue, "release", control->release);
-    json_object_set_new(queue, "accepting", json_boolean(control->accepting));
-    if (control->paused_epoch != 0)
-        set_count(queue, "paused_epoch", control->paused_epoch);
-    show_json_time(queue, "since", control->since);
-    set_text(queue, "by", control->by);
-    set_text(queue, "why", control->why);
-    if (control->upgrade.id[0] != '\0')
-        json_object_set_new(queue, "upgrade", upgrade_json(&control->upgrade));
-}
-
-static json_t *
-queue_json(const char *name, const struct queue_stats *stats)
-{
-    json_t *queue = json_object();
-
-    json_object_set_new(queue, "name", json_string(name));
-    set_control(queue, &stats->control);
-    set_count(queue, "queued", stats->queued);
-    set_count(queue, "delayed", stats->delayed);
-    set_count(queue, "running", stats->running);
-    if (stats->queued + stats->delayed > 0)
-        json_object_set_new(queue, "oldest_ms", json_integer(stats->oldest));
-    set_count(queue, "accepted", stats->accepted);
-    set_count(queue, "done", stats->done);
-    set_count(queue, "failed", stats->failed);
-    set_count(queue, "done_per_minute", stats->done_minute);
-    set_count(queue, "failed_per_minute", stats->failed_minute);
-    set_count(queue, "dead", stats->dead);
-    set_count(queue, "retained_bytes", stats->retained_bytes);
-    set_text(queue, "trouble", stats->trouble);
-    return queue;
-}
-
-static json_t *
-worker_json(const struct report *report, const struct worker_info *info)
-{
-    json_t *worker = json_object();
-
-    json_object_set_new(worker, "name", json_string(info->name));
-    json_object_set_new(worker, "pid", json_integer(info->pid));
-    json_object_set_new(worker, "queue", json_string(info->queue));
-    json_object_set_new(worker, "release", json_string(info->release));
-    if (is_idle(report, info))
-        set_text(worker, "waits_for_release", info->release);
-    set_count(worker, "running", info->running);
-    set_count(worker, "concurrency", info->concurrency);
-    show_json_time(worker, "since", info->since);
-    json_object_set_new(worker, "lease_left_ms",
-                        json_integer(info->lease_left));
-    return worker;
-}
-
 static int
 print_json(const struct report *report)
 {
@@ -293,8 +211,9 @@ print_json(const struct report *report)
             queues,
             queue_json(report->settings->queues[i].name, &report->queues[i]));
     for (size_t i = 0; i < report->workers_len; i++)
-        json_array_append_new(workers,
-                              worker_json(report, &report->workers[i]));
+        json_array_append_new(
+            workers, worker_json(&report->workers[i],
+                                 control_of(report, &report->workers[i])));
     return show_json(
         json_pack("{s:o, s:o}", "queues", queues, "workers", workers));
 }

@@ -76,10 +76,7 @@ supervisor_new(struct supervisor **out, struct error *err)
     struct supervisor *supervisor = mem_new(struct supervisor);
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    asked_signals(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, &supervisor->old);
     /* A log or a terminal that nobody reads any more must not stop us. */

@@ -153,20 +153,17 @@ print_workers(const json_t *receipt)
 }
 
 static void
-print_receipt(const struct history *record, const struct history *paused,
-              const json_t *receipt)
+print_receipt(const struct history *record, const json_t *receipt)
 {
+    const char *said = text_of(receipt, "why");
     char by[TELL_SIZE], why[TELL_SIZE], attempts[TEXT_SIZE];
     char span[SHOW_SPAN_SIZE];
 
-    printf("queue %s is drained at epoch %" PRIu64 ", release %s\n",
-           record->queue, record->epoch, record->release);
+    printf("queue %s is drained at epoch %lld, release %s\n", record->queue,
+           count_of(receipt, "epoch"), record->release);
     print_time("paused", text_of(receipt, "paused"));
-    if (paused != NULL)
-        printf(" by %s%s%s", tell_clean(paused->by, by),
-               paused->why[0] != '\0' ? ": " : "",
-               tell_clean(paused->why, why));
-    putchar('\n');
+    printf(" by %s%s%s\n", tell_clean(text_of(receipt, "by"), by),
+           said[0] != '\0' ? ": " : "", tell_clean(said, why));
     print_time("drained", text_of(receipt, "drained"));
     putchar('\n');
     print_workers(receipt);
@@ -177,7 +174,7 @@ print_receipt(const struct history *record, const struct history *paused,
 }
 
 void
-tell_receipt(const struct history *record, const struct history *paused)
+tell_receipt(const struct history *record)
 {
     json_t *receipt = json_loads(record->receipt, 0, NULL);
 
@@ -186,7 +183,7 @@ tell_receipt(const struct history *record, const struct history *paused)
                "; its receipt is damaged\n",
                record->queue, record->epoch);
     else
-        print_receipt(record, paused, receipt);
+        print_receipt(record, receipt);
     json_decref(receipt);
 }
 

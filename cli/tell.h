@@ -28,9 +28,8 @@ const char *tell_state(const struct control *control, wall_ms now,
 #define TELL_SIGN_SIZE (TELL_SIZE * 2 + 64)
 const char *tell_sign(const struct control *control, char text[TELL_SIGN_SIZE]);
 
-/* The receipt of a "drained" record, in lines. paused: the record of its pause,
- * which says who and why; NULL: not known. */
-void tell_receipt(const struct history *record, const struct history *paused);
+/* The receipt of a "drained" record, in lines. */
+void tell_receipt(const struct history *record);
 /* The same as it is stored, but indented; without a line's end. */
 void tell_receipt_json(const struct history *record);
 /* Its facts in a line: "2 workers acknowledged, 1 died; 3 attempts ended". The

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/upgrade_run.h"
+#include "common/asked.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -28,7 +28,8 @@ enum {
     FLAG_RAMP,
     FLAG_KILL,
     FLAG_ALL,
-    FLAG_EXPECT
+    FLAG_EXPECT,
+    FLAG_BY
 };
 
 static const struct flag flags[] = {
@@ -43,6 +44,7 @@ static const struct flag flags[] = {
     {'r', "reason", "TEXT", "why, for all who ask"},
     {FLAG_ALL, "all", NULL, "all queues"},
     {FLAG_EXPECT, "expect", "EPOCH", NULL}, /* begin at no other one */
+    {FLAG_BY, "by", "WHO", NULL},
     CHILD_FLAGS,
     {0},
 };
@@ -217,22 +219,6 @@ open_and_run(const struct asked_for *asked, int signals)
     return end;
 }
 
-/* What asks us to stop comes by descriptor, and who reads our lines may go
- * away. Before any thread is made. */
-static int
-block_signals(void)
-{
-    sigset_t asked;
-
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&asked);
-    sigaddset(&asked, SIGINT);
-    sigaddset(&asked, SIGTERM);
-    sigaddset(&asked, SIGHUP);
-    sigprocmask(SIG_BLOCK, &asked, NULL);
-    return signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 /* -1, or the exit code after a mistake. */
 static int
 take_flag(struct asked_for *asked, int flag, const char *value)
@@ -273,6 +259,9 @@ take_flag(struct asked_for *asked, int flag, const char *value)
     case FLAG_EXPECT:
         wish->expected = strtoull(value, NULL, 10);
         break;
+    case FLAG_BY:
+        wish->by = value;
+        break;
     default:
         child_take_flag(&asked->child, flag, value);
     }
@@ -306,13 +295,19 @@ run(const struct command *command, int argc, char **argv)
     if (asked.wish.to == NULL)
         return command_fails(command, END_USAGE,
                              "to which release? (--to LABEL)");
+    if (asked.wish.reason != NULL) {
+        const int end = queues_check_reason(command, asked.wish.reason);
+        if (end >= 0)
+            return end;
+    }
     log_init_command("upgrade", options.verbose);
-    const int signals = block_signals();
+    signal(SIGPIPE, SIG_IGN); /* who reads our lines may go away */
+    const int signals = asked_open();
     if (child_follow(&asked.child) < 0)
         return END_FAILED;
     if (signals < 0)
         return command_fails(command, END_FAILED, "signalfd: %s",
-                             strerror(errno));
+                             strerror(-signals));
     const int end = open_and_run(&asked, signals);
     close(signals);
     return end;

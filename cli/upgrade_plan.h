@@ -20,6 +20,7 @@ struct upgrade_wish {
     const char *verify;
     const char *rollback;
     const char *reason; /* NULL: no words */
+    const char *by;     /* NULL: who runs the command */
     span_ms timeout;    /* for the barrier, and for the workers */
     span_ms ramp;
     bool kill;

@@ -792,7 +792,7 @@ upgrade_run(const struct upgrade_run_options *options)
         make_id(run.id);
     else
         memcpy(run.id, options->plan->id, sizeof(run.id));
-    queues_operator(run.by);
+    queues_operator(options->wish->by, run.by);
     if (options->wish->reason != NULL)
         snprintf(run.why, sizeof(run.why), "%s", options->wish->reason);
     else

@@ -10,6 +10,8 @@
 #ifndef COMMON_ASKED_H
 #define COMMON_ASKED_H
 
+#include <signal.h>
+
 #include "common/clock.h"
 
 #define ASKED_ECHO_SPAN ((span_ms)1000)
@@ -23,5 +25,11 @@ struct asked {
 
 /* Call it for each signal. */
 enum asked_how asked_now(struct asked *asked);
+
+/* The signals that ask: SIGINT, SIGTERM, and SIGHUP (our terminal is gone). */
+void asked_signals(sigset_t *set);
+/* Blocks them for good, and returns a signalfd of them that does not block; or
+ * -errno. Before any thread is made, which inherits what is blocked. */
+int asked_open(void);
 
 #endif

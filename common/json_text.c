@@ -1,4 +1,4 @@
-/* json_text.c - text of anybody's as a JSON string. */
+/* json_text.c - text of anybody's, and times, as JSON strings. */
 #include "common/json_text.h"
 
 #include <stdlib.h>
@@ -27,4 +27,15 @@ json_set_text(json_t *object, const char *key, const char *text)
 {
     if (text[0] != '\0')
         json_object_set_new(object, key, json_text(text));
+}
+
+void
+json_set_time(json_t *object, const char *key, wall_ms t)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (t == 0)
+        return;
+    clock_format(t, text);
+    json_object_set_new(object, key, json_string(text));
 }

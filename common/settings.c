@@ -122,6 +122,19 @@ settings_queue(const struct settings *settings, const char *name)
     return -1;
 }
 
+const char *
+settings_queue_hint(const struct settings *settings, const char *name,
+                    char hint[HINT_SIZE])
+{
+    const char **names = mem_zalloc(settings->queues_len * sizeof(*names));
+
+    for (size_t i = 0; i < settings->queues_len; i++)
+        names[i] = settings->queues[i].name;
+    nearest_hint(hint, name, names, settings->queues_len);
+    free(names);
+    return hint;
+}
+
 /* What is wrong with a program or a cgi-bin, or NULL. */
 static const char *
 program_fault(const char *path, bool is_directory)

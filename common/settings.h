@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "common/nearest.h"
 #include "common/own.h"
 
 struct pair { /* an environment variable, a field */
@@ -121,6 +122,9 @@ int settings_check_programs(const struct settings *settings, FILE *errors);
 
 /* -1 when there is no queue of that name. */
 int settings_queue(const struct settings *settings, const char *name);
+/* What to say then: nearest_hint. */
+const char *settings_queue_hint(const struct settings *settings,
+                                const char *name, char hint[HINT_SIZE]);
 
 /* Every setting with its default as YAML, and the reference as Markdown. */
 void settings_print_defaults(FILE *to);

@@ -85,15 +85,16 @@ is_held(const struct control *control)
     return control->upgrade.id[0] != '\0';
 }
 
-static void
-control_check(const struct control *control)
+bool
+control_is_sound(const struct control *control)
 {
-    assert(control->epoch > 0);
-    assert(control->release[0] != '\0');
-    assert((control->state == CONTROL_OPEN) == (control->paused_epoch == 0));
-    assert(control->paused_epoch <= control->epoch);
-    assert(!is_held(control) || control->state != CONTROL_OPEN); /* I4 */
-    assert(is_held(control) == (control->upgrade.step != STEP_NONE));
+    const bool is_open = control->state == CONTROL_OPEN;
+
+    return control->epoch > 0 && control->release[0] != '\0' &&
+           is_open == (control->paused_epoch == 0) &&
+           control->paused_epoch <= control->epoch &&
+           !(is_held(control) && is_open) && /* I4 */
+           is_held(control) == (control->upgrade.step != STEP_NONE);
 }
 
 struct control
@@ -103,7 +104,7 @@ control_initial(const char *release)
         .epoch = 1, .state = CONTROL_OPEN, .accepting = true};
 
     snprintf(control.release, sizeof(control.release), "%s", release);
-    control_check(&control);
+    assert(control_is_sound(&control));
     return control;
 }
 
@@ -294,7 +295,7 @@ control_change(struct control *control, const struct change *change,
     }
     if (r < 0)
         return r;
-    control_check(&next);
+    assert(control_is_sound(&next));
     assert(next.epoch == control->epoch + 1); /* I1 */
     assert(control->state == CONTROL_DRAINED ||
            strcmp(next.release, control->release) == 0); /* I2 */
@@ -308,7 +309,7 @@ control_drain(struct control *control)
     assert(control->state == CONTROL_PAUSED ||
            control->state == CONTROL_PROBING);
     control->state = CONTROL_DRAINED;
-    control_check(control);
+    assert(control_is_sound(control));
 }
 
 /* ---- what workers ask ---------------------------------------------------- */

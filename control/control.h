@@ -8,7 +8,7 @@
  *      +---------------- resume (any release) ---+
  *
  * I1: each accepted change makes the epoch one larger; control_drain does not:
- *     drained is said of the epoch at which the queue was paused, or probed.
+ *     drained is said of the pause at paused_epoch, or of the probe.
  * I2: the release changes only from DRAINED to OPEN (P6).
  * I3: attempts start in OPEN, of the release; in PROBING the one that is
  * probed. I4: a queue that an upgrade holds is not OPEN; only that upgrade, or
@@ -93,12 +93,15 @@ struct change {
 /* The state of a queue that is new. */
 struct control control_initial(const char *release);
 
-/* Does what is wished. 0: *control is the new state, which is to be recorded.
- * Else nothing has changed:
- * -EALREADY: it is so already. -ESTALE: expected is not its epoch.
- * -EBUSY: an upgrade holds it. -ENOTEMPTY: it is not drained, and what is
- * wished needs that. -EINPROGRESS: a probe runs; when it is over, ask again.
- * -ECANCELED: the upgrade that asks does not hold it (any more). */
+/* May it be? False of what was damaged where it is kept. */
+bool control_is_sound(const struct control *control);
+
+/* Does what is wished, to a sound one. 0: *control is the new state, which is
+ * to be recorded. Else nothing has changed: -EALREADY: it is so already.
+ * -ESTALE: expected is not its epoch. -EBUSY: an upgrade holds it. -ENOTEMPTY:
+ * it is not drained, and what is wished needs that. -EINPROGRESS: a probe runs;
+ * when it is over, ask again. -ECANCELED: the upgrade that asks does not hold
+ * it (any more). */
 int control_change(struct control *control, const struct change *change,
                    wall_ms now, struct error *err);
 

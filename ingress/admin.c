@@ -121,8 +121,7 @@ add_fields(struct MHD_Response *response, const struct admin_answer *answer)
     char number[32];
 
     MHD_add_response_header(response, "Cache-Control", "no-store");
-    if (answer->type != NULL)
-        MHD_add_response_header(response, "Content-Type", answer->type);
+    MHD_add_response_header(response, "Content-Type", answer->type);
     if (answer->allow != NULL)
         MHD_add_response_header(response, "Allow", answer->allow);
     if (answer->location[0] != '\0')

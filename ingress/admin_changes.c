@@ -41,7 +41,7 @@ read_if_match(struct asked_change *asked)
         return true;
     int r =
         broker_control(request->ingress->broker, asked->queue, &control, &err);
-    if (r == 0 && !etag_names(slice_of(field), control.epoch, ETAG_STRONG))
+    if (r == 0 && !etag_names(slice_of(field), control.epoch))
         r = error_set(&err, -ESTALE,
                       "If-Match is %.60s, and the epoch of queue %s is "
                       "\"%llu\"; look again",
@@ -212,6 +212,7 @@ command_init(const struct asked_change *asked)
     add_word(&line, mem_strdup(wish_word(asked->wish.kind)));
     add_option(&line, "--config", asked->request->ingress->settings->path);
     add_number(&line, "--up", (uint64_t)getpid());
+    add_option(&line, "--by", asked->by);
     add_option(&line, "--reason", asked->wish.reason);
     add_option(&line, "--timeout", asked->wish.timeout);
     add_flag(&line, "--kill", asked->wish.kill);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/receipt.h"
 #include "common/json_text.h"
 #include "ingress/admin_priv.h"
 
@@ -23,15 +24,6 @@ state_word(enum operation_state state)
     return "failed";
 }
 
-static void
-set_time(json_t *object, const char *key, wall_ms t)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    clock_format(t, text);
-    json_object_set_new(object, key, json_string(text));
-}
-
 static json_t *
 operation_json(const struct operation *operation)
 {
@@ -42,10 +34,10 @@ operation_json(const struct operation *operation)
     json_object_set_new(object, "queue", json_string(operation->queue));
     json_object_set_new(object, "state",
                         json_string(state_word(operation->state)));
-    set_time(object, "started", operation->started);
+    json_set_time(object, "started", operation->started);
     if (operation->state == OPERATION_RUNNING)
         return object;
-    set_time(object, "ended", operation->ended);
+    json_set_time(object, "ended", operation->ended);
     json_object_set_new(object, "exit_code",
                         json_integer(operation->exit_code));
     if (operation->signal != 0)
@@ -74,6 +66,7 @@ static json_t *
 receipts_json(struct broker *broker, int queue,
               const struct operation *operation)
 {
+    const struct history *record;
     json_t *receipts = json_array();
     struct history *list = NULL;
     size_t len = 0;
@@ -82,11 +75,9 @@ receipts_json(struct broker *broker, int queue,
     if (queue < 0 ||
         broker_history(broker, queue, HISTORY_SEEN, &list, &len, &err) < 0)
         return receipts;
-    for (size_t i = 0; i < len; i++) {
-        if (list[i].epoch == operation->epoch && list[i].receipt != NULL)
-            json_array_append_new(receipts,
-                                  json_loads(list[i].receipt, 0, NULL));
-    }
+    record = receipt_find(list, len, operation->epoch);
+    if (record != NULL)
+        json_array_append_new(receipts, json_loads(record->receipt, 0, NULL));
     history_free(list, len);
     return receipts;
 }

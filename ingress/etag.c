@@ -1,4 +1,4 @@
-/* etag.c - does a conditional request name this version? */
+/* etag.c - does If-Match name this epoch? */
 #include "ingress/etag.h"
 
 #include <inttypes.h>
@@ -25,7 +25,7 @@ next_tag(struct slice *list, struct slice *tag, bool *is_weak)
 }
 
 bool
-etag_names(struct slice list, uint64_t epoch, enum etag_comparison comparison)
+etag_names(struct slice list, uint64_t epoch)
 {
     char mine[24];
     struct slice tag;
@@ -36,7 +36,7 @@ etag_names(struct slice list, uint64_t epoch, enum etag_comparison comparison)
         return true;
     snprintf(mine, sizeof(mine), "\"%" PRIu64 "\"", epoch);
     while (next_tag(&list, &tag, &is_weak)) {
-        if (slice_is(tag, mine) && (!is_weak || comparison == ETAG_WEAK))
+        if (slice_is(tag, mine) && !is_weak)
             return true;
     }
     return false;

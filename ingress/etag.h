@@ -1,6 +1,6 @@
-/* etag.h - does a conditional request name this version?
+/* etag.h - does If-Match name this epoch?
  *
- * Threads: any; pure. Source: RFC 9110 §8.8.3, §13.1.
+ * Threads: any; pure. Source: RFC 9110 §8.8.3, §13.1.1.
  */
 #ifndef INGRESS_ETAG_H
 #define INGRESS_ETAG_H
@@ -10,14 +10,8 @@
 
 #include "common/slice.h"
 
-enum etag_comparison {
-    ETAG_STRONG, /* If-Match: W/"5" names nothing */
-    ETAG_WEAK,   /* If-None-Match */
-};
-
-/* Is "EPOCH", in its quotes, in the list, or is that `*`? What is malformed
- * names nothing. */
-bool etag_names(struct slice list, uint64_t epoch,
-                enum etag_comparison comparison);
+/* Is "EPOCH", in its quotes, in the list, or is that `*`? A weak tag (W/"5")
+ * and what is malformed name nothing. */
+bool etag_names(struct slice list, uint64_t epoch);
 
 #endif

@@ -64,27 +64,41 @@ wish_has_commands(const struct wish *wish)
 
 /* ---- values -------------------------------------------------------------- */
 
+/* Those of ASCII, and those of Unicode beyond it: U+0080 to U+009F. */
 static bool
-has_control_bytes(const char *text)
+has_control_characters(const char *text)
 {
     for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+        const unsigned char c = (unsigned char)text[0];
+        const unsigned char next = (unsigned char)text[1];
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && next < 0xa0))
             return true;
     }
     return false;
 }
 
+int
+wish_check_words(const char *words, struct error *err)
+{
+    json_t *text = json_string(words);
+    const bool is_utf8 = text != NULL;
+
+    json_decref(text);
+    if (!is_utf8 || has_control_characters(words))
+        return error_set(err, -EINVAL,
+                         "one line of UTF-8, without control characters");
+    if (strlen(words) >= WHY_SIZE)
+        return error_set(err, -EINVAL, "at most %d bytes, and not %zu",
+                         WHY_SIZE - 1, strlen(words));
+    return 0;
+}
+
 static int
 check_words(const struct option *option, const char *text, struct error *err)
 {
-    if (strlen(text) >= WHY_SIZE)
-        return error_set(err, -EINVAL, "`%s` is longer than %d bytes",
-                         option->name, WHY_SIZE - 1);
-    /* It is shown on terminals, a line for each. */
-    if (has_control_bytes(text))
-        return error_set(err, -EINVAL, "`%s` has a control character in it",
-                         option->name);
-    return 0;
+    int r = wish_check_words(text, err);
+
+    return r < 0 ? error_wrap(err, r, "`%s`", option->name) : 0;
 }
 
 static int

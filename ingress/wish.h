@@ -45,6 +45,10 @@ int wish_read(struct wish *wish, enum wish_kind kind, struct slice body,
               struct error *err);
 void wish_fini(struct wish *wish);
 
+/* Are these words good for the record, a line on a terminal? 0; -EINVAL with a
+ * sentence that says what such words are. */
+int wish_check_words(const char *words, struct error *err);
+
 bool wish_has_commands(const struct wish *wish); /* to be run by a shell */
 const char *wish_word(enum wish_kind kind);      /* "pause" */
 

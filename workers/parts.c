@@ -3,28 +3,22 @@
 #include <assert.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/own.h"
 #include "workers/worker_priv.h"
 
-/* What asks us to stop comes by descriptor (SIGHUP: our terminal was closed); a
- * handler that does not read must not kill us by SIGPIPE. All threads inherit
- * it. */
+/* What asks us to stop comes by descriptor; a handler that does not read must
+ * not kill us by SIGPIPE. All threads inherit it. */
 static int
 block_signals(void)
 {
-    sigset_t asked, blocked;
+    sigset_t pipe;
 
-    sigemptyset(&asked);
-    sigaddset(&asked, SIGTERM);
-    sigaddset(&asked, SIGINT);
-    sigaddset(&asked, SIGHUP);
-    blocked = asked;
-    sigaddset(&blocked, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
-    return signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);
+    return asked_open();
 }
 
 /* Four files for each attempt and some; the spawner gives handlers the usual

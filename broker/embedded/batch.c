@@ -120,40 +120,33 @@ do_acknowledge(struct txn *txn)
 }
 
 static int
-next_retry(struct txn *txn, struct worker_session *session)
+next_retry(struct txn *txn, struct worker_session *session, struct lane *lane)
 {
-    struct lane *lane;
     int64_t due = 0;
-    int r = txn_lane(txn, session->lane, &lane);
+    int r = 0;
 
-    session->retry_at = 0;
-    if (r == 0 && lane->n.delayed > 0)
+    if (lane->n.delayed > 0)
         r = db_number(txn->db, SQL_AGAIN_NEXT_DUE, ARGS(ARG(lane->id)), &due);
     if (due > 0)
         session->retry_at = txn->boot + (due > txn->now ? due - txn->now : 0);
     return r < 0 ? r : 0;
 }
 
-/* Of the slots that are free those that a ramp lets it use now; when that grows
+/* Of the slots that are free, how many a ramp lets it use now; when that grows
  * it is to look again. */
-static int
-ramp(struct txn *txn, struct worker_session *session, unsigned *want)
+static unsigned
+ramp(const struct txn *txn, struct worker_session *session,
+     const struct lane *lane, unsigned want)
 {
     const unsigned out = session->out - session->finished;
-    struct lane *lane;
     span_ms grows;
-    int r = txn_lane(txn, session->lane, &lane);
-
-    if (r < 0)
-        return r;
     const unsigned slots = control_slots(
         &lane->control, session->options.concurrency, txn->now, &grows);
     const unsigned room = slots > out ? slots - out : 0;
-    if (room < *want)
-        *want = room;
+
     if (grows > 0 && txn->boot + grows < session->look_at)
         session->look_at = txn->boot + grows;
-    return 0;
+    return room < want ? room : want;
 }
 
 static void
@@ -167,31 +160,46 @@ hand_probe(struct worker_session *session, struct batch *batch)
 }
 
 static int
-do_takes(struct txn *txn, struct batch *batch)
+take(struct txn *txn, struct worker_session *session, unsigned want,
+     struct batch *batch)
 {
     struct seat *own = txn->store->own;
+    struct lane *lane;
+    int r = txn_lane(txn, session->lane, &lane);
+
+    if (r < 0)
+        return r;
+    session->retry_at = 0;
+    session->is_shut = !control_admits(&lane->control, session->release);
+    if (session->is_shut)
+        return 0;
+    const unsigned room = ramp(txn, session, lane, want);
+    if (room > 0)
+        r = attempt_take(txn, session, room, &batch->taken_last,
+                         &session->taken);
+    if (r < 0 || session->taken == want)
+        return r;
+    /* Under the write lock: who stores work later sees the wish. */
+    atomic_fetch_or(&own->wants, UINT64_C(1) << session->lane % 64);
+    return session->taken < room ? next_retry(txn, session, lane) : 0;
+}
+
+static int
+do_takes(struct txn *txn, struct batch *batch)
+{
     int r = 0;
 
     for (struct worker_session *session = txn->store->writer.sessions;
          session != NULL && r == 0; session = session->next) {
-        unsigned want = atomic_load(&session->want) + session->freed;
+        const unsigned want = atomic_load(&session->want) + session->freed;
         if (!session->holds || want == 0 || atomic_load(&session->stopping))
             continue;
         session->try_take = false;
         session->look_at = txn->boot + IDLE_LOOK;
-        if (session->options.probe != NULL) {
+        if (session->options.probe != NULL)
             hand_probe(session, batch);
-            continue;
-        }
-        r = ramp(txn, session, &want);
-        if (r == 0 && want > 0)
-            r = attempt_take(txn, session, want, &batch->taken_last,
-                             &session->taken);
-        if (r < 0 || session->taken == want)
-            continue;
-        /* Under the write lock: who stores work later sees the wish. */
-        atomic_fetch_or(&own->wants, UINT64_C(1) << session->lane % 64);
-        r = next_retry(txn, session);
+        else
+            r = take(txn, session, want, batch);
     }
     return r;
 }

@@ -1,8 +1,6 @@
 /* change.c - control states: changed by operators, looked at, waited for. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/embedded/control_row.h"
 #include "broker/embedded/lease.h"
@@ -34,7 +32,7 @@ check_owner(const struct lane *lane, const struct change *change,
     const struct upgrade *upgrade = &lane->control.upgrade;
 
     if (change->upgrade == NULL || strcmp(change->upgrade, upgrade->id) != 0 ||
-        upgrade->pid == 0 || upgrade->pid == getpid())
+        upgrade->pid == 0 || lane->owns_upgrade)
         return 0;
     return error_set(
         err, -EBUSY, "its upgrade to release %s is run by process %d (%s)",

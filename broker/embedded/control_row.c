@@ -13,41 +13,57 @@
 
 /* ---- the state ----------------------------------------------------------- */
 
-static int
-owner_pid(struct embedded *store, sqlite3_stmt *stmt)
+/* Who runs the upgrade: pid, and owns_upgrade. */
+static void
+read_owner(struct embedded *store, sqlite3_stmt *stmt, struct lane *lane)
 {
-    if (!slice_is(db_slice(stmt, 8), clock_boot_id()) ||
-        !shared_is_alive(store->shared, store->lock_fd, store->seat,
-                         (unsigned)sqlite3_column_int(stmt, 6),
-                         (uint32_t)sqlite3_column_int64(stmt, 7)))
-        return 0;
-    return sqlite3_column_int(stmt, 9);
+    const unsigned seat = (unsigned)sqlite3_column_int(stmt, 6);
+    const uint32_t turn = (uint32_t)sqlite3_column_int64(stmt, 7);
+    const bool is_alive =
+        lane->control.upgrade.id[0] != '\0' &&
+        slice_is(db_slice(stmt, 8), clock_boot_id()) &&
+        shared_is_alive(store->shared, store->lock_fd, store->seat, seat, turn);
+
+    lane->control.upgrade.pid = is_alive ? sqlite3_column_int(stmt, 9) : 0;
+    lane->owns_upgrade = is_alive && seat == store->seat;
+}
+
+static int
+read_row(struct embedded *store, struct db *db, sqlite3_stmt *stmt,
+         struct lane *lane)
+{
+    struct control *control = &lane->control;
+    struct upgrade *upgrade = &control->upgrade;
+    char step[16];
+
+    db_text(stmt, 0, control->by, sizeof(control->by));
+    db_text(stmt, 1, control->why, sizeof(control->why));
+    db_text(stmt, 2, upgrade->id, sizeof(upgrade->id));
+    db_text(stmt, 3, step, sizeof(step));
+    db_text(stmt, 4, upgrade->from, sizeof(upgrade->from));
+    db_text(stmt, 5, upgrade->to, sizeof(upgrade->to));
+    read_owner(store, stmt, lane);
+    if (!upgrade_step_parse(step, &upgrade->step))
+        return error_set(&db->err, -EUCLEAN, "queue %s is in step %s",
+                         lane->name, step);
+    if (!control_is_sound(control))
+        return error_set(&db->err, -EUCLEAN,
+                         "the control state of queue %s contradicts itself",
+                         lane->name);
+    return 0;
 }
 
 int
 control_row_read(struct embedded *store, struct db *db, struct lane *lane)
 {
-    struct control *control = &lane->control;
-    struct upgrade *upgrade = &control->upgrade;
-    char step[16];
     sqlite3_stmt *stmt = db_start(db, SQL_CONTROL_LOAD, ARGS(ARG(lane->id)));
     int r = db_step(db, stmt);
 
-    if (r == 1) {
-        db_text(stmt, 0, control->by, sizeof(control->by));
-        db_text(stmt, 1, control->why, sizeof(control->why));
-        db_text(stmt, 2, upgrade->id, sizeof(upgrade->id));
-        db_text(stmt, 3, step, sizeof(step));
-        db_text(stmt, 4, upgrade->from, sizeof(upgrade->from));
-        db_text(stmt, 5, upgrade->to, sizeof(upgrade->to));
-        upgrade->pid = upgrade->id[0] == '\0' ? 0 : owner_pid(store, stmt);
-        if (!upgrade_step_parse(step, &upgrade->step))
-            r = error_set(&db->err, -EUCLEAN, "queue %s is in step %s",
-                          lane->name, step);
-    } else if (r == 0) {
+    if (r == 1)
+        r = read_row(store, db, stmt, lane);
+    else if (r == 0)
         r = error_set(&db->err, -EUCLEAN, "queue %s has no control state",
                       lane->name);
-    }
     db_done(stmt);
     return r < 0 ? r : 0;
 }
@@ -193,7 +209,11 @@ drain(struct txn *txn, struct lane *lane, const struct barrier *barrier)
 
     if (r < 0)
         return r;
-    assert(lane->n.running == 0); /* P5 */
+    if (lane->n.running != 0) /* P5 */
+        return error_set(&txn->db->err, -EUCLEAN,
+                         "queue %s counts %lld attempts, and everyone who "
+                         "could run one is accounted for",
+                         lane->name, (long long)lane->n.running);
     control_drain(&lane->control);
     if (was_paused)
         receipt = receipt_write(lane->name, &lane->control, barrier, txn->now);

@@ -53,6 +53,8 @@ struct worker_session {
     boot_ms renew_at;
     boot_ms retry_at;            /* the next delayed request is due; 0: none */
     boot_ms look_at;             /* look for work even if nobody rang */
+    bool is_shut;                /* its queue lets it take nothing; the control
+                                  * bell tells when that has changed */
     unsigned out;                /* attempts handed out and not finished */
     bool lost;                   /* the lease is over; said */
     uint64_t acknowledged;       /* the pause, by its first epoch */

@@ -48,8 +48,10 @@ bell_ring(struct bell *bell)
         syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-void
-bell_ring_many(struct bell *bell)
+/* For a bell that many may wait for: one that has waited says that none does.
+ */
+static void
+ring_many(struct bell *bell)
 {
     atomic_fetch_add(&bell->rung, 1);
     syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -442,7 +444,7 @@ shared_ring_control(struct shared *shared)
 {
     const unsigned used = atomic_load(&shared->seats_used);
 
-    bell_ring_many(&shared->control);
+    ring_many(&shared->control);
     for (unsigned i = 0; i < used; i++)
         bell_ring(&shared->seats[i].writer);
 }

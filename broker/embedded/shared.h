@@ -44,8 +44,6 @@ struct bell {
 uint32_t bell_seen(struct bell *bell);
 void bell_wait(struct bell *bell, uint32_t seen, span_ms limit);
 void bell_ring(struct bell *bell);
-/* The same for a bell that many may wait for. */
-void bell_ring_many(struct bell *bell);
 
 struct seat {
     _Atomic uint32_t turn; /* grows each time that the seat is taken */

@@ -45,6 +45,7 @@ struct lane {
     char name[65];
     /* What takes look at; the rest by control_row_read. */
     struct control control;
+    bool owns_upgrade; /* this process runs the one that holds it */
     span_ms paused_ms; /* of earlier pauses, in which its ttl stood still */
     struct lane_numbers n;
     struct lane_numbers was; /* n as it was read */

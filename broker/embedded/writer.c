@@ -64,7 +64,7 @@ session_is_due(const struct embedded *store, struct worker_session *session,
         return false;
     return session->try_take || now >= session->look_at ||
            (session->retry_at != 0 && now >= session->retry_at) ||
-           (atomic_load(&store->own->wants) & bit) == 0;
+           (!session->is_shut && (atomic_load(&store->own->wants) & bit) == 0);
 }
 
 static bool

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ASK(...)    ((struct ask){__VA_ARGS__})
 #define CHANGE(...) ((struct change){.by = "test", .kind = __VA_ARGS__})
@@ -489,6 +490,45 @@ START_TEST(a_ramp_lets_slots_open_one_by_one)
 }
 END_TEST
 
+/* Of this process, whose threads wait. */
+static span_ms
+cpu_used(void)
+{
+    return (span_ms)(clock() * 1000 / CLOCKS_PER_SEC);
+}
+
+START_TEST(workers_that_may_take_nothing_rest)
+{
+    struct rig rig;
+    struct taker taker;
+    struct ticket tickets[2];
+
+    rig_init(&rig);
+    rig.queues[0].backoff_first = 1;
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(submit(broker, ASK(.text = "a"), &tickets[0]), 0);
+    taker_open(&taker, broker, 0, "1", 2);
+    struct attempt *attempt = taker_next(&taker);
+    pause_queue(broker, 0);
+    taker_end(&taker, attempt, OUTCOME_NOT_STARTED, "no", true);
+    wait_queue(broker, 0, CONTROL_DRAINED);
+    wait_ms(10); /* it is due by now, and stands in the way of the pause */
+    span_ms used = cpu_used();
+    wait_ms(500);
+    ck_assert_int_lt(cpu_used() - used, 100);
+
+    ck_assert_int_eq(submit(broker, ASK(.text = "b"), &tickets[1]), 0);
+    must_change(broker, 0, CHANGE(CHANGE_RESUME, .ramp = 100000));
+    attempt = taker_next(&taker);
+    used = cpu_used();
+    wait_ms(500); /* the other slot is not there for a long time */
+    ck_assert_int_lt(cpu_used() - used, 100);
+    taker_answer(&taker, attempt, "c", false);
+    taker_close(&taker);
+    rig_fini(&rig);
+}
+END_TEST
+
 /* ---- probes ---------------------------------------------------------------
  */
 
@@ -753,20 +793,27 @@ START_TEST(a_held_queue_is_resumed_by_its_upgrade_or_by_force)
 }
 END_TEST
 
+/* Who runs it is told by its place at the broker: a pid may be somebody else's
+ * in another pid namespace. */
 START_TEST(an_upgrade_whose_process_lives_is_nobody_elses)
 {
+    const struct change step =
+        CHANGE(CHANGE_STEP, .upgrade = "u1", .step = STEP_PAUSING);
     struct rig rig;
 
     rig_init(&rig);
     struct broker *broker = rig_open(&rig);
+    struct broker *other = rig_worker(&rig);
     must_change(
         broker, 0,
         CHANGE(CHANGE_PAUSE, .upgrade = "u1", .step = STEP_PAUSING, .to = "2"));
+    ck_assert_int_eq(change(other, 0, step), -EBUSY);
+    must_change(broker, 0, step);
+    broker_close(other);
     rig_close(&rig);
     broker = rig_open(&rig);
     ck_assert_int_eq(control_of(broker, 0).upgrade.pid, 0);
-    must_change(broker, 0,
-                CHANGE(CHANGE_STEP, .upgrade = "u1", .step = STEP_PAUSING));
+    must_change(broker, 0, step);
     ck_assert_int_ne(control_of(broker, 0).upgrade.pid, 0);
     rig_fini(&rig);
 }
@@ -796,6 +843,8 @@ START_TEST(the_history_tells_each_change_with_its_receipt)
         ck_assert_uint_eq(list[i].epoch, i < 2 ? 2 : 3);
         ck_assert((list[i].receipt != NULL) == (i == 1));
     }
+    ck_assert_ptr_nonnull(strstr(list[1].receipt, "\"by\":\"test\""));
+    ck_assert_ptr_nonnull(strstr(list[1].receipt, "\"why\":\"words\""));
     ck_assert_str_eq(list[0].why, "words");
     ck_assert_str_eq(list[2].release, "2");
     history_free(list, len);
@@ -820,7 +869,7 @@ CASE(controls, a_paused_queue_accepts_and_starts_nothing,
      what_runs_is_listed_with_its_worker_and_ticket,
      a_worker_of_another_release_waits_and_costs_no_attempt,
      the_release_changes_only_in_a_drained_queue,
-     a_ramp_lets_slots_open_one_by_one,
+     a_ramp_lets_slots_open_one_by_one, workers_that_may_take_nothing_rest,
      a_discarded_probe_leaves_the_request_in_its_place,
      the_answer_of_a_kept_probe_is_the_tickets,
      a_kept_probe_that_fails_is_run_again_after_its_backoff,

@@ -22,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     if (len == 0)
         return 0;
     const struct slice body = {(const char *)bytes + 1, len - 1};
-    etag_names(body, 17, ETAG_STRONG);
+    etag_names(body, 17);
     if (wish_read(&wish, (enum wish_kind)(bytes[0] % WISHES), body, &err) < 0)
         return 0;
     assert(wish.reason == NULL || strlen(wish.reason) < WHY_SIZE);

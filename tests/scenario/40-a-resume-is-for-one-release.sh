@@ -80,7 +80,7 @@ holds "says how many wait" said "$dir/out" '^one: open for release v2, .* 2 requ
 holds "says that nobody is there" said "$dir/out" '^one: no worker of release v2 has said'
 is "releases" "v2 v2" "$(releases)"
 worker_of 1
-is "the old worker waits" 1 "$(jq -r .waits_for_release "$dir/worker")"
+is "the old worker waits" false "$(jq -r .admitted "$dir/worker")"
 run status
 holds "and is shown as idle" said "$dir/out" '^one .* idle .* waiting for release 1$'
 holds "a ramp is told" said "$dir/out" '^one lets its slots open one by one'
@@ -88,7 +88,7 @@ holds "a ramp is told" said "$dir/out" '^one lets its slots open one by one'
 start new worker --queue one --release v2
 await 20 test -e "$marks/runs-b"
 worker_of v2
-is "the new worker does not wait" null "$(jq -r .waits_for_release "$dir/worker")"
+is "the new worker does not wait" true "$(jq -r .admitted "$dir/worker")"
 touch "$marks/end-b"
 answer "$b"
 is "attempts that it cost" 1 "$(cat "$body")"

@@ -172,6 +172,8 @@ for words in 'hits --to ../v2' 'hits' 'hist --to v2' '--to v2' '--all hits --to 
     upgrade $words
     is "exit code of $words" 2 "$code"
 done
+upgrade hits --to v2 --reason "$(printf 'a\033[2Jb')"
+is "exit code of a reason that moves the cursor" 2 "$code"
 is "history" "$before" "$(history hits)"
 
 # ---- a step fails ------------------------------------------------------------

@@ -69,8 +69,6 @@ is "state" open "$(json .state)"
 is "release" v1 "$(json .release)"
 is "the worker is of it" true "$(json '.workers[0].admitted')"
 is "no pause, no barrier" false "$(json 'has("barrier")')"
-ask GET $queue -H 'If-None-Match: "1"'
-is "unchanged" 304 "$status"
 ask GET /-/queues
 is "all of them" slow "$(json '[.[].name] | join(" ")')"
 ask GET /-/queues/slwo
@@ -242,6 +240,7 @@ is "the next release answers" "release v2" "$(cat "$body")"
 ask GET $queue/history
 is "the last change" resume "$(json '.[-1].change')"
 is "its release" v2 "$(json '.[-1].release')"
+matches "by whom" '^admin API' "$(json '.[-1].by')"
 holds "a receipt is kept" test "$(json '[.[] | select(.receipt)] | length')" -ge 3
 
 stop next

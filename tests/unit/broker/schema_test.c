@@ -199,6 +199,22 @@ START_TEST(a_damaged_page_is_found_at_the_start)
 }
 END_TEST
 
+START_TEST(a_damaged_control_state_is_told_and_aborts_nobody)
+{
+    struct rig rig;
+    struct ticket ticket;
+    struct control control;
+    struct error err;
+
+    make_store(&rig, &ticket, "a");
+    run_sql(&rig, "UPDATE queue SET state = 'drained'");
+    struct broker *broker = rig_open(&rig);
+    ck_assert_int_eq(broker_control(broker, 0, &control, &err), -EIO);
+    ck_assert_ptr_nonnull(strstr(err.text, "contradicts itself"));
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(a_request_with_a_flipped_bit_is_not_run)
 {
     static const char text[] = "POST / HTTP/1.1 with something to flip in it";
@@ -317,6 +333,7 @@ TESTS("broker", "schema", a_newer_format_is_refused_and_left_alone,
       a_store_of_format_1_is_brought_to_ours_with_all_that_it_holds,
       a_file_of_another_program_is_refused, a_file_of_rubbish_is_refused,
       a_damaged_page_is_found_at_the_start,
+      a_damaged_control_state_is_told_and_aborts_nobody,
       a_request_with_a_flipped_bit_is_not_run,
       a_response_with_a_flipped_bit_is_not_shown,
       a_record_of_a_newer_format_is_left_in_the_queue,

@@ -138,6 +138,27 @@ END_TEST
 
 /* ---- upgrades ------------------------------------------------------------ */
 
+START_TEST(a_state_that_contradicts_itself_is_not_sound)
+{
+    struct control control = in_state(CONTROL_DRAINED);
+
+    ck_assert(control_is_sound(&control));
+    control.paused_epoch = 0;
+    ck_assert(!control_is_sound(&control));
+    control = in_state(CONTROL_OPEN);
+    control.paused_epoch = 1;
+    ck_assert(!control_is_sound(&control));
+    control = held();
+    ck_assert(control_is_sound(&control));
+    control.upgrade.step = STEP_NONE;
+    ck_assert(!control_is_sound(&control));
+    control = held();
+    control.state = CONTROL_OPEN; /* I4 */
+    control.paused_epoch = 0;
+    ck_assert(!control_is_sound(&control));
+}
+END_TEST
+
 START_TEST(only_its_upgrade_or_force_resumes_a_held_queue)
 {
     struct control control = held();
@@ -282,6 +303,7 @@ main(void)
     tcase_add_test(tcase, drained_is_of_the_epoch_of_its_pause_or_probe);
     tcase_add_test_raise_signal(tcase, draining_an_open_queue_is_a_bug,
                                 SIGABRT);
+    tcase_add_test(tcase, a_state_that_contradicts_itself_is_not_sound);
     tcase_add_test(tcase, only_its_upgrade_or_force_resumes_a_held_queue);
     tcase_add_test(tcase, an_upgrade_goes_past_pausing_only_when_it_is_drained);
     tcase_add_test(tcase, a_held_queue_is_no_other_upgrades);
