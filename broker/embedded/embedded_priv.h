@@ -96,7 +96,7 @@ struct writer {
     struct mail *backlog; /* submissions of earlier mail */
     struct mail **backlog_last;
     struct mail *unfinished; /* attempts that the disk had no room for */
-    boot_ms retry_at;        /* for those */
+    boot_ms retry_at;        /* for those, and for takes */
     int wal_pages;           /* of the log, after the last commit */
     int wal_left;            /* of those when a checkpoint could not do all */
     bool endless;          /* the log is over its bound: nothing is accepted */

@@ -60,7 +60,8 @@ session_is_due(const struct embedded *store, struct worker_session *session,
         return true;
     if (session->out == 0 && atomic_load(&session->on_drained) != NULL)
         return true;
-    if (atomic_load(&session->want) == 0 || atomic_load(&session->stopping))
+    if (atomic_load(&session->want) == 0 || atomic_load(&session->stopping) ||
+        now < store->writer.retry_at)
         return false;
     return session->try_take || now >= session->look_at ||
            (session->retry_at != 0 && now >= session->retry_at) ||
@@ -115,7 +116,9 @@ sleep_limit(struct embedded *store)
 
     if (store->options.role != BROKER_VISITOR)
         until = sweep_next(store, until);
-    if (writer->unfinished != NULL && writer->retry_at < until)
+    const bool found_no_room = now < writer->retry_at;
+    if ((found_no_room || writer->unfinished != NULL) &&
+        writer->retry_at < until)
         until = writer->retry_at;
     for (struct worker_session *session = writer->sessions; session != NULL;
          session = session->next) {
@@ -123,7 +126,8 @@ sleep_limit(struct embedded *store)
             continue;
         if (session->renew_at < until)
             until = session->renew_at;
-        if (atomic_load(&session->want) == 0 || atomic_load(&session->stopping))
+        if (atomic_load(&session->want) == 0 ||
+            atomic_load(&session->stopping) || found_no_room)
             continue;
         if (session->retry_at != 0 && session->retry_at < until)
             until = session->retry_at;

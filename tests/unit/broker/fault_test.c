@@ -274,7 +274,17 @@ START_TEST(a_full_disk_refuses_and_mends_itself)
 }
 END_TEST
 
-/* Takes one, and keeps its lease though nothing can be stored any more. */
+static span_ms
+cpu_time(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Takes one, and keeps its lease though nothing can be stored any more; another
+ * one comes due, and it waits for room rather than trying without end. */
 static void
 hold_when_full(struct rig *rig, int fd)
 {
@@ -283,16 +293,24 @@ hold_when_full(struct rig *rig, int fd)
     const struct told told = {0};
     struct taker taker;
 
-    taker_open(&taker, open_or_exit(rig), 0, "1", 1);
+    taker_open(&taker, open_or_exit(rig), 0, "1", 2);
     taker_next(&taker);
+    taker_end(&taker, taker_next(&taker), OUTCOME_CRASHED, "crash", true);
+    while (stats(rig->broker, 0).delayed == 0)
+        REQUIRE(clock_mono() < until, "the crash was not stored");
     setenv("CLOAKROOM_FAULT", "store.full:1+", 1);
     fault_init();
     const boot_ms first = taker_lease(&taker);
+    const mono_ms since = clock_mono();
+    const span_ms cpu = cpu_time();
     while (taker_lease(&taker) < first + 3 * lease) {
         REQUIRE(taker_lease(&taker) != 0, "the lease was lost");
         REQUIRE(clock_mono() < until, "the lease was not renewed");
         wait_ms(5);
     }
+    REQUIRE(cpu_time() - cpu < (clock_mono() - since) / 2,
+            "it does not rest: %lld ms of processor time in %lld",
+            (long long)(cpu_time() - cpu), (long long)(clock_mono() - since));
     tell(fd, &told);
 }
 
@@ -304,8 +322,13 @@ START_TEST(a_full_disk_costs_nobody_a_lease)
 
     rig_init(&rig);
     rig.queues[0].lease = 300;
+    rig.queues[0].backoff_first = rig.queues[0].backoff_max = 400;
     rig_open(&rig);
-    ck_assert_int_eq(submit(rig.broker, (struct ask){.text = "a"}, &ticket), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(submit(rig.broker,
+                                ((struct ask){.text = "a", .idempotent = true}),
+                                &ticket),
+                         0);
     rig_close(&rig);
     pid_t pid = start(hold_when_full, &rig, "none:1", &fd);
     waitpid(pid, &status, 0);
