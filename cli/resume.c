@@ -19,7 +19,7 @@ static const struct flag flags[] = {
     {FLAG_ALL, "all", NULL, "all queues"},
     {FLAG_RELEASE, "release", "LABEL", "another release than before"},
     {FLAG_RAMP, "ramp", "D", "let slots open one by one, all after D"},
-    {FLAG_FORCE, "force", NULL, "also if an upgrade holds it"},
+    {FLAG_FORCE, "force", NULL, "also if an upgrade holds it, or files miss"},
     {0},
 };
 
@@ -147,6 +147,21 @@ resume(struct resuming *resuming)
 
 /* ---- the command line ---------------------------------------------------- */
 
+/* A queue that is open for a release without files would only put back. */
+static bool
+has_files(const struct resuming *resuming)
+{
+    bool has = true;
+
+    if (resuming->release == NULL || resuming->force)
+        return true;
+    for (size_t i = 0; i < resuming->queues.len; i++)
+        has &=
+            settings_check_program(resuming->settings, resuming->queues.list[i],
+                                   resuming->release, stderr) == 0;
+    return has;
+}
+
 static int
 load_and_resume(struct resuming *resuming, const struct options *options,
                 char **names, size_t len)
@@ -162,7 +177,11 @@ load_and_resume(struct resuming *resuming, const struct options *options,
                         &resuming->queues);
     if (end >= 0)
         return end;
-    end = resume(resuming);
+    end = has_files(resuming)
+              ? resume(resuming)
+              : command_fails(resuming->command, END_CONFIG,
+                              "nothing was resumed; --force does it without "
+                              "looking");
     queues_fini(&resuming->queues);
     return end;
 }

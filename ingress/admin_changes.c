@@ -109,6 +109,30 @@ change_queue(const struct asked_change *asked, const struct change *change,
                           : r;
 }
 
+/* False after a refusal: a queue that is open for a release without files would
+ * only put back. */
+static bool
+check_files(const struct asked_change *asked)
+{
+    const struct settings *settings = asked->request->ingress->settings;
+    char *text = NULL;
+    size_t len = 0;
+
+    if (asked->wish.release == NULL || asked->wish.force)
+        return true;
+    FILE *errors = open_memstream(&text, &len);
+    assert(errors != NULL);
+    const bool has = settings_check_program(settings, asked->queue,
+                                            asked->wish.release, errors) == 0;
+    fclose(errors);
+    if (!has)
+        admin_refuse(asked->request, 409, "no-program",
+                     "%.*s; put it there, or resume with force",
+                     (int)strcspn(text, "\n"), text);
+    free(text);
+    return has;
+}
+
 static void
 post_change(struct admin_request *request, enum wish_kind wish_kind,
             enum change_kind kind)
@@ -129,11 +153,13 @@ post_change(struct admin_request *request, enum wish_kind wish_kind,
         .ramp = asked.wish.ramp_span,
         .force = asked.wish.force,
     };
-    int r = change_queue(&asked, &change, &after, &made, &err);
-    if (r < 0)
-        admin_refuse_result(request, r, &err);
-    else
-        admin_answer_queue(request, asked.queue, &after);
+    if (check_files(&asked)) {
+        int r = change_queue(&asked, &change, &after, &made, &err);
+        if (r < 0)
+            admin_refuse_result(request, r, &err);
+        else
+            admin_answer_queue(request, asked.queue, &after);
+    }
     asked_fini(&asked);
 }
 

@@ -61,6 +61,14 @@ probe 1 --next --queue app
 said 'queue app: it is open; .*pause it with --wait'
 run pause --all --wait
 is "pause" 0 "$code"
+run resume app --release v3
+is "exit code of a resume for a release without files" 78 "$code"
+said 'cgi/v3/app is not there'
+said 'nothing was resumed; --force'
+code=$(curl -s -o "$body" -w '%{http_code}' -H 'Content-Type: application/json' \
+    -d '{"release": "v3"}' "http://127.0.0.1:$admin/-/queues/app/resume")
+is "the same over HTTP" "409 no-program" "$code $(json .code)"
+holds "it is drained still" drained app
 probe 75 --next --queue fixed
 said 'no request waits'
 probe 2 --next
