@@ -359,14 +359,16 @@ describe_end(int status, char *text, size_t room)
     return text;
 }
 
-/* Would it end the same way again? Then its exit code is ours. */
+/* Would it end the same way again? Then its exit code is ours. A configuration
+ * that somebody breaks later is mended, and the others need it no more. */
 static bool
-is_beyond_help(const struct child *child, int status)
+is_beyond_help(const struct supervisor *supervisor, const struct child *child,
+               int status)
 {
     if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
         return false;
     return WEXITSTATUS(status) == END_STORE ||
-           WEXITSTATUS(status) == END_CONFIG ||
+           (WEXITSTATUS(status) == END_CONFIG && !supervisor->told_ready) ||
            (!child->ready && child->starts == child->first_starts);
 }
 
@@ -392,7 +394,7 @@ on_child_end(struct supervisor *supervisor, struct child *child, int status)
                   "child=\"%s\" child_pid=%d lived=%lldms text=\"%s\"",
                   child->name, pid, (long long)lived,
                   describe_end(status, how, sizeof(how)));
-    if (is_beyond_help(child, status))
+    if (is_beyond_help(supervisor, child, status))
         stop_all(supervisor, WEXITSTATUS(status));
     if (child->going) {
         forget(supervisor, child); /* I3 */

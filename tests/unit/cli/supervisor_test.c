@@ -151,6 +151,19 @@ START_TEST(a_crashed_child_is_started_again)
 }
 END_TEST
 
+START_TEST(a_configuration_that_breaks_later_ends_nobody)
+{
+    OWNED(supervisor) supervisor = begin();
+
+    add(supervisor, 0, 3,
+        "echo life >>$NOTES; echo >&3; "
+        "[ $(wc -l <$NOTES) -ge 2 ] || { sleep 0.3; exit 78; }; "
+        "kill -TERM $PPID; sleep 1000");
+    ck_assert_int_eq(supervisor_run(supervisor, ignore, NULL), END_OK);
+    ck_assert_str_eq(end(), "life\nlife\n");
+}
+END_TEST
+
 START_TEST(a_broken_store_stops_all)
 {
     OWNED(supervisor) supervisor = begin();
@@ -348,8 +361,9 @@ START_TEST(only_whole_lines_are_handed_over)
 END_TEST
 
 TESTS("cli", "supervisor", a_crashed_child_is_started_again,
-      a_broken_store_stops_all, the_steps_end_in_their_order,
-      a_second_signal_kills, a_log_that_nobody_reads_ends_nothing,
+      a_configuration_that_breaks_later_ends_nobody, a_broken_store_stops_all,
+      the_steps_end_in_their_order, a_second_signal_kills,
+      a_log_that_nobody_reads_ends_nothing,
       a_child_that_is_not_ready_is_not_said_to_be,
       what_a_killed_child_leaves_is_killed,
       what_cannot_be_executed_is_tried_again,
