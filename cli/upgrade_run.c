@@ -497,13 +497,16 @@ record(struct upgrading *run, enum upgrade_step step, struct error *err)
 {
     const struct upgrade_wish *wish = run->options->wish;
     const bool begins = run->options->plan->found == UPGRADE_BEGINS;
-    struct change wished = {.kind = CHANGE_STEP, .step = step};
+    struct change wished = {
+        .kind = CHANGE_STEP,
+        .step = step,
+        .expected = run->holds ? 0 : wish->expected, /* of the first change */
+    };
 
     run->at = words[step];
     if (begins && step == STEP_PAUSING) {
         wished.kind = CHANGE_PAUSE;
         wished.to = wish->to;
-        wished.expected = wish->expected;
         wished.why = run->why;
     }
     int r = change(run, wished, wish->timeout, err);
@@ -579,6 +582,23 @@ open_queues(struct upgrading *run, const char *release, struct error *err)
     return change(run, wished, NO_LIMIT, err);
 }
 
+/* They were there when it began; our commands may have moved them. */
+static int
+check_files(const struct upgrading *run, struct error *err)
+{
+    const char *to = run->options->wish->to;
+
+    for (size_t i = 0; i < run->queues->len; i++) {
+        if (settings_check_program(run->options->settings, run->queues->list[i],
+                                   to, stderr) < 0)
+            return error_set(err, -ENOENT,
+                             "the files of release %s are not all there any "
+                             "more",
+                             to);
+    }
+    return 0;
+}
+
 /* *step: the one that was recorded last. */
 static int
 go_forward(struct upgrading *run, enum upgrade_step *step, struct error *err)
@@ -600,7 +620,8 @@ go_forward(struct upgrading *run, enum upgrade_step *step, struct error *err)
     if (r < 0)
         return r;
     run->at = "resume";
-    return open_queues(run, wish->to, err);
+    r = check_files(run, err);
+    return r < 0 ? r : open_queues(run, wish->to, err);
 }
 
 /* ---- back ---------------------------------------------------------------- */

@@ -342,17 +342,17 @@ operations_start(struct operations *operations, const struct operation *what,
 static char *
 copy_output(const struct slot *slot)
 {
-    const char *at = slot->output;
-    size_t len = slot->output_len;
+    const char *at = slot->output, *end = at + slot->output_len;
 
     if (slot->is_cut) {
-        const char *line = memchr(at, '\n', len);
-        if (line != NULL) {
-            len -= (size_t)(line + 1 - at);
+        const char *line = memchr(at, '\n', slot->output_len);
+        if (line != NULL && line + 1 < end)
             at = line + 1;
-        }
     }
-    return mem_strndup(at, len);
+    char *copy = mem_zalloc((size_t)(end - at) + 1);
+    for (size_t i = 0; at < end; i++, at++)
+        copy[i] = *at == '\0' ? '?' : *at; /* the text does not end there */
+    return copy;
 }
 
 int

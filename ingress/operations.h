@@ -57,8 +57,8 @@ int operations_start(struct operations *operations,
                      const struct operation *what, char *const argv[],
                      char id[OPERATION_ID_SIZE], struct error *err);
 
-/* -ENOENT: not kept. output: the end of what it printed, in whole lines;
- * malloc'ed. */
+/* -ENOENT: not kept. output: the end of what it printed, in whole lines
+ * unless that is one; malloc'ed. */
 int operations_find(struct operations *operations, const char *id,
                     struct operation *out, char **output);
 /* Newest first; returns how many. */

@@ -158,6 +158,10 @@ read_value(struct wish *wish, const struct option *option, const json_t *value,
 {
     void *at = (char *)wish + option->offset;
 
+    /* The other one is spelled otherwise: JSON has it refused if it is not. */
+    if (option->kind != VALUE_FLAG && *(const char **)at != NULL)
+        return error_set(err, -EINVAL, "`%s` is there twice", option->name);
+
     if (option->kind == VALUE_FLAG) {
         if (!json_is_boolean(value))
             return error_set(err, -EINVAL, "`%s` is true or false",

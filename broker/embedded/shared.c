@@ -270,16 +270,17 @@ map(int fd, bool fresh, struct shared **out, struct error *err)
                          "a process of another version of Cloakroom works on "
                          "this directory; stop it first");
 
-    void *at = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
-                    MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (shared == MAP_FAILED)
         return error_system(err, -errno, "shared: mapping");
-    *out = at;
     if (fresh)
-        make_new(*out);
-    if (is_ours(*out))
+        make_new(shared);
+    if (is_ours(shared)) {
+        *out = shared;
         return 0;
-    munmap(at, sizeof(struct shared));
+    }
+    munmap(shared, sizeof(*shared));
     return error_set(err, -EINVAL,
                      "a process of another version of Cloakroom works on this "
                      "directory; stop it first");
@@ -293,6 +294,7 @@ shared_open(const char *directory, int lock_fd, struct shared **out,
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     int r;
 
+    *out = NULL;
     if (fd < 0) {
         r = error_system(err, -errno, "%s", path);
     } else {
@@ -306,8 +308,10 @@ shared_open(const char *directory, int lock_fd, struct shared **out,
     free(path);
     if (r == 0) {
         r = find_seat(*out, lock_fd, seat, err);
-        if (r < 0)
+        if (r < 0) {
             munmap(*out, sizeof(struct shared));
+            *out = NULL;
+        }
     }
     return r;
 }
@@ -321,10 +325,10 @@ shared_peek(const char *directory)
     struct error err;
 
     free(path);
-    if (fd >= 0 && map(fd, false, &shared, &err) < 0)
-        shared = NULL;
-    if (fd >= 0)
+    if (fd >= 0) {
+        map(fd, false, &shared, &err);
         close(fd);
+    }
     return shared;
 }
 

@@ -97,7 +97,7 @@ struct shared {
 
 /* Maps directory/shared; lock_fd is the file `lock`, whose write lock we hold.
  * Takes a seat whose guard nobody has. -EINVAL: a process of another version
- * runs here. -ENOBUFS: all seats are taken. */
+ * runs here. -ENOBUFS: all seats are taken. An error leaves *out NULL. */
 int shared_open(const char *directory, int lock_fd, struct shared **out,
                 unsigned *seat, struct error *err);
 void shared_close(struct shared *shared, unsigned seat);

@@ -172,8 +172,11 @@ for words in 'hits --to ../v2' 'hits' 'hist --to v2' '--to v2' '--all hits --to 
     upgrade $words
     is "exit code of $words" 2 "$code"
 done
-upgrade hits --to v2 --reason "$(printf 'a\033[2Jb')"
-is "exit code of a reason that moves the cursor" 2 "$code"
+for words in $'two\nlines' $'\e[31m' $'\xff' "$(printf %200s x)"; do
+    upgrade hits --to v2 --reason "$words"
+    is "exit code for a reason that is none" 2 "$code"
+    says '--reason: '
+done
 is "history" "$before" "$(history hits)"
 
 # ---- a step fails ------------------------------------------------------------
@@ -191,6 +194,11 @@ rm undone
 upgrade hits orders --to v2 --migrate 'touch m' --verify 'kill -9 $$'
 is "exit code of a failed verification" 1 "$code"
 says 'stopped in verify: `kill -9 \$\$` was killed by SIGKILL; there was no --rollback to run: hits and orders are open on release v1$'
+are_open_on v1 hits orders
+
+upgrade hits orders --to v2 --migrate 'mv cgi/v2/orders cgi/v2/away' --rollback 'mv cgi/v2/away cgi/v2/orders'
+is "exit code where the files went away" 1 "$code"
+says 'stopped in resume: the files of release v2 are not all there any more; rolled back: hits and orders are open on release v1$'
 are_open_on v1 hits orders
 
 # What it leaves behind is dead when the next step begins.

@@ -143,6 +143,9 @@ for name in migrate verify rollback; do
     says 'the unfinished upgrade of queue hits holds queue orders, too: name both'
     run resume hits
     is "exit code of a resume" 1 "$code"
+    run upgrade hits orders --to v2 "${commands[@]}" --expect 1
+    is "exit code of one that builds on another epoch" 1 "$code"
+    says 'its epoch is [0-9]+ and not 1: .*; nothing was done$'
     rm "$name-hangs"
     upgrade
     prints "upgrade of hits and orders to release v2: goes on where an earlier run ended"

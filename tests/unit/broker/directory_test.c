@@ -1,6 +1,7 @@
 /* directory_test.c - which directories are refused, and what is said then. */
 #include "broker/embedded/directory.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +9,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/embedded/shared.h"
 #include "tests/conformance/rig.h"
 #include "tests/unit/test.h"
+
+/* Opens the rig's directory once more, which is open. */
+static int
+open_beside(const struct rig *rig, struct broker **out, struct error *err)
+{
+    const struct broker_options options = {.settings = &rig->settings,
+                                           .role = BROKER_VISITOR};
+
+    return broker_open(&options, out, err);
+}
 
 /* Opens the rig's directory; the sentence is in err. */
 static int
@@ -203,6 +215,50 @@ START_TEST(the_write_lock_is_for_one)
 }
 END_TEST
 
+/* What a process of another version would have there. */
+START_TEST(a_directory_that_another_version_works_on_is_refused)
+{
+    struct rig rig;
+    struct shared *shared;
+    struct broker *second;
+    struct error err;
+
+    rig_init(&rig);
+    rig_open(&rig);
+    shared = shared_peek(rig.directory);
+    ck_assert_ptr_nonnull(shared);
+    shared->version++;
+    ck_assert_int_eq(open_beside(&rig, &second, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "another version"));
+    shared->version--;
+    shared_unpeek(shared);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(a_process_for_which_there_is_no_seat_is_refused)
+{
+    struct rig rig;
+    struct broker *second;
+    struct error err;
+    char path[300];
+    struct flock guards = {
+        .l_type = F_WRLCK, .l_start = 1 + SEATS, .l_len = SEATS};
+
+    rig_init(&rig);
+    rig_open(&rig);
+    snprintf(path, sizeof(path), "%s/lock", rig.directory);
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &guards), 0);
+    ck_assert_int_eq(open_beside(&rig, &second, &err), -ENOBUFS);
+    ck_assert_ptr_nonnull(strstr(err.text, "end some"));
+    close(fd);
+    ck_assert_int_eq(open_beside(&rig, &second, &err), 0);
+    broker_close(second);
+    rig_fini(&rig);
+}
+END_TEST
+
 TESTS("broker", "directory",
       a_missing_directory_is_made_private_if_its_parent_is_there,
       every_file_is_its_owners_alone,
@@ -210,4 +266,6 @@ TESTS("broker", "directory",
       a_directory_that_others_may_write_to_is_refused,
       a_directory_of_another_user_is_refused, a_read_only_directory_is_refused,
       a_planted_symlink_is_refused, a_store_without_its_secret_is_refused,
-      the_write_lock_is_for_one)
+      the_write_lock_is_for_one,
+      a_directory_that_another_version_works_on_is_refused,
+      a_process_for_which_there_is_no_seat_is_refused)

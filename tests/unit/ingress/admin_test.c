@@ -285,6 +285,10 @@ START_TEST(a_body_that_is_not_meant_is_refused)
          "did you mean `kill`?"},
         {"/-/queues/q/pause", "{\"reason\":\"a\\nb\"}", "control character"},
         {"/-/queues/q/pause", "{\"kill\":true,\"kill\":true}", "no JSON"},
+        {"/-/queues/q/pause",
+         "{\"wait\":true,\"timeout\":\"1s\",\"on_timeout\":\"stay\","
+         "\"on-timeout\":\"kill\"}",
+         "`on-timeout` is there twice"},
         {"/-/queues/q/pause", "[]", "no JSON object"},
         {"/-/queues/q/pause", "{", "no JSON"},
         {"/-/queues/q/resume", "{\"release\":\"../x\"}", "`release`"},

@@ -105,6 +105,33 @@ START_TEST(of_long_output_the_last_lines_are_kept)
 }
 END_TEST
 
+START_TEST(a_line_that_is_too_long_keeps_its_end)
+{
+    struct operations *operations = make();
+    char id[OPERATION_ID_SIZE];
+    struct operation operation;
+
+    ck_assert_int_eq(start(operations, "printf '%20000s' x; echo the end", id),
+                     0);
+    const char *output = await(operations, id, &operation);
+    ck_assert_uint_eq(strlen(output), OPERATION_OUTPUT);
+    ck_assert_ptr_nonnull(strstr(output, "xthe end\n"));
+    unmake(operations);
+}
+END_TEST
+
+START_TEST(output_goes_on_behind_a_nul)
+{
+    struct operations *operations = make();
+    char id[OPERATION_ID_SIZE];
+    struct operation operation;
+
+    ck_assert_int_eq(start(operations, "printf 'a\\0b\\n'; echo c", id), 0);
+    ck_assert_str_eq(await(operations, id, &operation), "a?b\nc\n");
+    unmake(operations);
+}
+END_TEST
+
 START_TEST(it_inherits_nothing_but_what_it_prints_to)
 {
     struct operations *operations = make();
@@ -230,6 +257,7 @@ END_TEST
 
 TESTS("ingress", "operations", what_it_printed_and_how_it_ended_is_told,
       of_long_output_the_last_lines_are_kept,
+      a_line_that_is_too_long_keeps_its_end, output_goes_on_behind_a_nul,
       it_inherits_nothing_but_what_it_prints_to,
       a_child_that_holds_the_output_open_does_not_delay_the_end,
       so_many_run_at_a_time_and_no_more, the_oldest_that_has_ended_is_forgotten,
