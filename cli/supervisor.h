@@ -14,8 +14,8 @@
  * (asked.h). Then nothing is started any more.
  *
  * A restart helps no child that ended with 74 (the store is broken) or, before
- * all were ready, 78 (the configuration is wrong), nor one that never came up in
- * so many starts: then all are stopped, and its exit code is ours.
+ * all were ready, 78 (the configuration is wrong), nor one that never came up
+ * in so many starts: then all are stopped, and its exit code is ours.
  *
  * I1: when all are stopped, a child of a later step gets its SIGTERM after all
  * of the earlier steps have ended. I2: supervisor_run returns with no child

@@ -11,15 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/mem.h"
 #include "common/problem.h"
 #include "ingress/admin_priv.h"
-#include "ingress/target.h"
 
-#define CONNECTIONS  64
 #define IDLE_SECONDS 10
+#define BODY_SECONDS 3 /* without a byte of a body that is to come */
 #define PROBLEM_MAX  8192
 #define BODY_MAX     (64 * 1024)
 /* A larger body is read to its end and dropped, so that its sender sees the
@@ -52,6 +52,38 @@ admin_field(const struct admin_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
                                        name);
+}
+
+/* The lines of one field, joined. */
+struct list {
+    const char *name;
+    struct buf *text;
+};
+
+static enum MHD_Result
+on_line(void *opaque, enum MHD_ValueKind kind, const char *name,
+        const char *value)
+{
+    const struct list *list = opaque;
+
+    (void)kind;
+    if (strcasecmp(name, list->name) != 0)
+        return MHD_YES;
+    return buf_addf(list->text, "%s%s", list->text->len > 0 ? ", " : "",
+                    value == NULL ? "" : value) == 0
+               ? MHD_YES
+               : MHD_NO;
+}
+
+bool
+admin_list(const struct admin_request *request, const char *name,
+           struct buf *text)
+{
+    struct list list = {name, text};
+
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, on_line,
+                              &list);
+    return admin_field(request, name) != NULL;
 }
 
 static void
@@ -172,14 +204,10 @@ is_address(struct slice host)
 
 /* An address, or a name that nobody else can have given us. */
 static bool
-is_our_host(const char *field)
+is_our_host(struct slice host)
 {
     char name[256] = "";
-    struct slice host = slice_trim(slice_of(field));
 
-    if (!target_is_host(host))
-        return false;
-    host = target_host_name(host);
     gethostname(name, sizeof(name) - 1);
     return is_address(host) || slice_is_nocase(host, "localhost") ||
            (name[0] != '\0' && slice_is_nocase(host, name));
@@ -198,7 +226,7 @@ is_json(const char *field)
 static bool
 may_ask(struct admin_request *request)
 {
-    if (!is_our_host(admin_field(request, "Host"))) {
+    if (!is_our_host(request->head.host)) {
         admin_refuse(request, 421, "misdirected",
                      "Host is to be an address, localhost or the name of this "
                      "machine: another name may be somebody else's");
@@ -252,56 +280,127 @@ path_matches(const char *path, const char *url, char name[65])
 }
 
 static const struct resource *
-find_resource(struct admin_request *request, const char *url)
+find_resource(struct admin_request *request)
 {
     for (size_t i = 0; i < ARRAY_LEN(resources); i++) {
-        if (path_matches(resources[i].path, url, request->name))
+        if (path_matches(resources[i].path, request->path, request->name))
             return &resources[i];
     }
     return NULL;
 }
 
 static void
-answer(struct admin_request *request, const char *url)
+answer(struct admin_request *request)
 {
-    const char *method = request->method;
+    const struct slice method = request->head.method;
 
     /* Probes come from wherever an orchestrator sits, and tell nothing. */
-    if (strncmp(url, "/-/", 3) == 0 && !may_ask(request))
+    if (strncmp(request->path, "/-/", 3) == 0 && !may_ask(request))
         return;
-    const struct resource *resource = find_resource(request, url);
+    const struct resource *resource = find_resource(request);
     if (resource == NULL) {
         admin_refuse(request, 404, "not-found",
                      "the admin listener has /healthz, /readyz, /-/queues and "
                      "/-/operations");
     } else if (resource->get != NULL &&
-               (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)) {
+               (slice_is(method, "GET") || slice_is(method, "HEAD"))) {
         resource->get(request);
-    } else if (resource->post != NULL && strcmp(method, "POST") == 0) {
+    } else if (resource->post != NULL && slice_is(method, "POST")) {
         if (is_well_posted(request))
             resource->post(request);
     } else {
         request->answer.allow = resource->get != NULL ? "GET, HEAD" : "POST";
         admin_refuse(request, 405, "method-not-allowed",
-                     "this is not done with %.20s; see Allow", method);
+                     "this is not done with %.*s; see Allow",
+                     method.len < 20 ? (int)method.len : 20, method.at);
     }
 }
 
 /* ---- libmicrohttpd's side ------------------------------------------------ */
 
-/* A length that is no number is refused before us. */
-static bool
-is_too_long(const struct admin_request *request)
+/* The target as it was sent, which *context keeps until on_request. */
+static void *
+on_target(void *opaque, const char *target, struct MHD_Connection *connection)
 {
-    const char *length = admin_field(request, "Content-Length");
+    struct admin_request *request = mem_new(struct admin_request);
 
-    return length != NULL && strtoull(length, NULL, 10) > PASSED_MAX;
+    request->magic = ADMIN_REQUEST_MAGIC;
+    request->ingress = opaque;
+    request->connection = connection;
+    request->target = mem_strdup(target);
+    buf_init(&request->body, BODY_MAX);
+    return request;
+}
+
+struct fields {
+    struct field at[FIELDS_MAX];
+    size_t len;
+};
+
+static enum MHD_Result
+on_field(void *opaque, enum MHD_ValueKind kind, const char *name,
+         size_t name_len, const char *value, size_t value_len)
+{
+    struct fields *fields = opaque;
+
+    (void)kind;
+    if (fields->len == FIELDS_MAX)
+        return MHD_NO;
+    fields->at[fields->len++] = (struct field){
+        {name, name_len}, slice_trim((struct slice){value, value_len})};
+    return MHD_YES;
+}
+
+/* -EINVAL: where the message ends, or what it asks for, is in doubt. */
+static int
+read_head(struct admin_request *request, const char *method,
+          const char *version, struct refusal *refusal)
+{
+    struct fields fields = {.len = 0};
+    const int len = MHD_get_connection_values_n(
+        request->connection, MHD_HEADER_KIND, on_field, &fields);
+
+    if (len > FIELDS_MAX)
+        return refuse(refusal, 431, "header-too-large",
+                      "a request has at most 256 fields");
+    int r =
+        head_read(&request->head, slice_of(method), slice_of(request->target),
+                  strcmp(version, MHD_HTTP_VERSION_1_0) == 0, fields.at,
+                  fields.len, refusal);
+    if (r < 0)
+        return r;
+    request->path = mem_strndup(request->head.target.path.at,
+                                request->head.target.path.len);
+    MHD_http_unescape(request->path);
+    return 0;
+}
+
+static void
+set_time_out(struct admin_request *request, unsigned seconds)
+{
+    MHD_set_connection_option(request->connection,
+                              MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+static void
+begin(struct admin_request *request, const char *method, const char *version)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct refusal refusal;
+
+    set_time_out(request, BODY_SECONDS);
+    if (read_head(request, method, version, &refusal) == 0)
+        return;
+    refusal_send(info->connect_fd, &refusal, strcmp(method, "HEAD") == 0);
+    request->is_refused = true;
 }
 
 static enum MHD_Result
 take_body(struct admin_request *request, const char *at, size_t *len)
 {
-    if (request->passed_over > 0 || buf_add(&request->body, at, *len) < 0)
+    if (request->passed_over > 0 || request->is_refused ||
+        buf_add(&request->body, at, *len) < 0)
         request->passed_over += *len;
     *len = 0;
     return request->passed_over <= PASSED_MAX ? MHD_YES : MHD_NO;
@@ -312,25 +411,25 @@ on_request(void *opaque, struct MHD_Connection *connection, const char *url,
            const char *method, const char *version, const char *at, size_t *len,
            void **context)
 {
-    struct admin_request *request;
+    struct admin_request *request =
+        OBJ_CAST(admin_request, ADMIN_REQUEST_MAGIC, *context);
 
-    (void)version;
-    if (*context == NULL) {
-        request = mem_new(struct admin_request);
-        request->magic = ADMIN_REQUEST_MAGIC;
-        request->ingress = opaque;
-        request->connection = connection;
-        request->method = method;
-        buf_init(&request->body, BODY_MAX);
-        *context = request;
-        if (!is_too_long(request))
+    (void)opaque;
+    (void)connection;
+    (void)url;
+    if (!request->has_begun) {
+        request->has_begun = true;
+        begin(request, method, version);
+        if (request->is_refused || request->head.length <= PASSED_MAX)
             return MHD_YES;
         request->passed_over = 1; /* answered now, instead of a 100 */
     }
-    request = OBJ_CAST(admin_request, ADMIN_REQUEST_MAGIC, *context);
     if (*len > 0)
         return take_body(request, at, len);
-    answer(request, url);
+    if (request->is_refused)
+        return MHD_NO;
+    set_time_out(request, IDLE_SECONDS);
+    answer(request);
     assert(request->answer.status != 0);
     return send_answer(request);
 }
@@ -347,6 +446,8 @@ on_completed(void *opaque, struct MHD_Connection *connection, void **context,
     struct admin_request *request =
         OBJ_CAST(admin_request, ADMIN_REQUEST_MAGIC, *context);
     free(request->answer.text);
+    free(request->target);
+    free(request->path);
     buf_fini(&request->body);
     free(request);
     *context = NULL;
@@ -362,9 +463,9 @@ admin_start(struct ingress *ingress, struct MHD_Daemon **out, struct error *err)
     *out = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
         ingress, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)ADMIN_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, ingress, MHD_OPTION_END);
     if (*out != NULL)
         return 0;
     close(fd);

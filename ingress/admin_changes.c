@@ -14,8 +14,11 @@
 #include "ingress/etag.h"
 #include "ingress/wish.h"
 
-#define WORDS_MAX 32 /* of a command */
-#define TRIES     3  /* to pause a queue that others open meanwhile */
+#define WORDS_MAX    32 /* of a command */
+#define TRIES        3  /* to pause a queue that others open meanwhile */
+
+/* More than libmicrohttpd has memory for. */
+#define IF_MATCH_MAX (64 * 1024)
 
 /* One wish about one queue. */
 struct asked_change {
@@ -28,28 +31,51 @@ struct asked_change {
 
 /* ---- what is asked ------------------------------------------------------- */
 
-/* Sets expected. False after a refusal. */
+/* Is it for the epoch that it has now? Sets expected. */
+static int
+check_if_match(struct asked_change *asked, struct slice list, struct error *err)
+{
+    struct admin_request *request = asked->request;
+    struct control control;
+    int r =
+        broker_control(request->ingress->broker, asked->queue, &control, err);
+
+    if (r < 0)
+        return r;
+    const int names = etag_names(list, control.epoch);
+    if (names < 0)
+        return error_set(err, names,
+                         "If-Match is %.*s, and is to be `*` or tags in their "
+                         "quotes with commas between: \"%llu\"",
+                         list.len < 60 ? (int)list.len : 60, list.at,
+                         (unsigned long long)control.epoch);
+    if (names == 0)
+        return error_set(err, -ESTALE,
+                         "If-Match is %.*s, and the epoch of queue %s is "
+                         "\"%llu\"; look again",
+                         list.len < 60 ? (int)list.len : 60, list.at,
+                         request->name, (unsigned long long)control.epoch);
+    if (!slice_is(list, "*"))
+        asked->expected = control.epoch;
+    return 0;
+}
+
+/* False after a refusal. */
 static bool
 read_if_match(struct asked_change *asked)
 {
-    struct admin_request *request = asked->request;
-    const char *field = admin_field(request, "If-Match");
-    struct control control;
+    struct buf text;
     struct error err;
+    int r = 0;
 
-    if (field == NULL || slice_is(slice_trim(slice_of(field)), "*"))
-        return true;
-    int r =
-        broker_control(request->ingress->broker, asked->queue, &control, &err);
-    if (r == 0 && !etag_names(slice_of(field), control.epoch))
-        r = error_set(&err, -ESTALE,
-                      "If-Match is %.60s, and the epoch of queue %s is "
-                      "\"%llu\"; look again",
-                      field, request->name, (unsigned long long)control.epoch);
-    if (r < 0)
-        admin_refuse_result(request, r, &err);
-    else
-        asked->expected = control.epoch;
+    buf_init(&text, IF_MATCH_MAX);
+    if (admin_list(asked->request, "If-Match", &text))
+        r = check_if_match(asked, slice_trim(buf_slice(&text)), &err);
+    buf_fini(&text);
+    if (r == -EINVAL)
+        admin_refuse(asked->request, 400, "bad-request", "%s", err.text);
+    else if (r < 0)
+        admin_refuse_result(asked->request, r, &err);
     return r == 0;
 }
 

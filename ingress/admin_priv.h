@@ -30,8 +30,12 @@ struct admin_request {
     uint32_t magic;
     struct ingress *ingress;
     struct MHD_Connection *connection;
-    const char *method;
-    char name[65]; /* of the queue or operation in the path */
+    char *target;     /* as sent; malloc'ed */
+    struct head head; /* points into target, and to libmicrohttpd's memory */
+    char *path;       /* without escapes; malloc'ed */
+    bool has_begun;   /* its head was read */
+    bool is_refused;  /* and told so; the rest is dropped */
+    char name[65];    /* of the queue or operation in the path */
     struct buf body;
     size_t passed_over; /* of the body, beyond the most that is read */
     struct admin_answer answer;
@@ -40,6 +44,9 @@ struct admin_request {
 /* ---- admin.c ---- */
 
 const char *admin_field(const struct admin_request *request, const char *name);
+/* Adds all lines of a field that is a list. False: there is none. */
+bool admin_list(const struct admin_request *request, const char *name,
+                struct buf *text);
 
 void admin_text(struct admin_request *request, unsigned status,
                 struct slice text);

@@ -1,43 +1,62 @@
 /* etag.c - does If-Match name this epoch? */
 #include "ingress/etag.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
-/* Cuts the first tag off the list, with its quotes. False: there is none. */
+/* What a tag has between its quotes: visible, and not a quote. */
 static bool
-next_tag(struct slice *list, struct slice *tag, bool *is_weak)
+is_inside(char c)
 {
-    while (list->len > 0 && strchr(" \t,", list->at[0]) != NULL)
-        *list = slice_from(*list, 1);
-    *is_weak = list->len > 2 && memcmp(list->at, "W/", 2) == 0;
+    const unsigned char byte = (unsigned char)c;
+
+    return byte > 0x20 && byte != 0x7f && byte != '"';
+}
+
+/* Cuts the tag at the start off, with its quotes. False: there is none. */
+static bool
+cut_tag(struct slice *list, struct slice *tag, bool *is_weak)
+{
+    size_t len = 1;
+
+    *is_weak = slice_starts(*list, SLICE("W/"));
     if (*is_weak)
         *list = slice_from(*list, 2);
-    if (list->len < 2 || list->at[0] != '"')
+    if (list->len == 0 || list->at[0] != '"')
         return false;
-    const char *end = memchr(list->at + 1, '"', list->len - 1);
-    if (end == NULL)
+    while (len < list->len && is_inside(list->at[len]))
+        len++;
+    if (len == list->len || list->at[len] != '"')
         return false;
-    *tag = (struct slice){list->at, (size_t)(end - list->at) + 1};
-    *list = slice_from(*list, tag->len);
+    *tag = (struct slice){list->at, len + 1};
+    *list = slice_from(*list, len + 1);
     return true;
 }
 
-bool
+int
 etag_names(struct slice list, uint64_t epoch)
 {
     char mine[24];
     struct slice tag;
     bool is_weak;
+    int names = 0;
 
     list = slice_trim(list);
     if (slice_is(list, "*"))
-        return true;
+        return 1;
     snprintf(mine, sizeof(mine), "\"%" PRIu64 "\"", epoch);
-    while (next_tag(&list, &tag, &is_weak)) {
-        if (slice_is(tag, mine) && !is_weak)
-            return true;
+    while (list.len > 0) {
+        if (list.at[0] != ',') { /* elements may be empty */
+            if (!cut_tag(&list, &tag, &is_weak))
+                return -EINVAL;
+            names |= slice_is(tag, mine) && !is_weak;
+            list = slice_trim(list);
+            if (list.len > 0 && list.at[0] != ',')
+                return -EINVAL;
+        }
+        list = slice_trim(slice_from(list, list.len > 0));
     }
-    return false;
+    return names;
 }

@@ -17,8 +17,9 @@
 #define DRAIN_MS      10000 /* for open requests to end, at SIGTERM */
 #define CUT_MS        10000 /* for a lane to take notice; it never blocks */
 #define OPERATIONS_MS 5000  /* for commands to end that were asked to */
-#define DESCRIPTORS   128   /* kept for the store, the log and the admin side */
 #define RESPONSE_ROOM 4096  /* of a connection, beside the request's header */
+/* Descriptors that are kept for the store, the log and the admin side. */
+#define DESCRIPTORS   (64 + ADMIN_CONNECTIONS)
 
 /* ---- responses that arrive ---- */
 

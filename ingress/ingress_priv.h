@@ -224,7 +224,8 @@ void reply_add(struct client *client, const char *name, const char *value);
 void reply_drop(struct client *client); /* lets go of client->response */
 /* Writes a refusal to the socket itself, for where libmicrohttpd takes no
  * answer: before the end of a body. Sends no more afterwards. */
-void reply_raw(struct client *client, const struct refusal *refusal);
+void refusal_send(int fd, const struct refusal *refusal, bool is_head);
+void reply_raw(struct client *client, const struct refusal *refusal); /* logs */
 
 /* ---- tickets.c: /-/ ---- */
 
@@ -248,6 +249,8 @@ void client_watch(struct client *client);  /* tells when it hangs up */
 void client_resume(struct client *client); /* its answer is ready */
 
 /* ---- admin.c ---- */
+
+#define ADMIN_CONNECTIONS 256 /* at a time; more wait to be accepted */
 
 int admin_start(struct ingress *ingress, struct MHD_Daemon **out,
                 struct error *err);

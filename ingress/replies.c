@@ -473,13 +473,12 @@ reply_stored(struct client *client, struct answer **answer)
 /* ---- past libmicrohttpd ---- */
 
 void
-reply_raw(struct client *client, const struct refusal *refusal)
+refusal_send(int fd, const struct refusal *refusal, bool is_head)
 {
     char head[1024];
     const char *allow = refusal->allow == NULL ? "" : refusal->allow;
     struct buf body;
 
-    log_refusal(client, refusal->status, refusal->code);
     buf_init(&body, PROBLEM_MAX);
     int r = problem_body(&body, refusal->status, refusal->code, refusal->detail,
                          NULL);
@@ -494,10 +493,17 @@ reply_raw(struct client *client, const struct refusal *refusal)
                        *allow == '\0' ? "" : "Allow: ", allow,
                        *allow == '\0' ? "" : "\r\n", body.len);
     assert(r == 0 && (size_t)len < sizeof(head));
-    if (slice_is(client->head.method, "HEAD"))
+    if (is_head)
         buf_clear(&body);
-    send(client->fd, head, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
-    send(client->fd, body.at, body.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(client->fd, SHUT_WR);
+    send(fd, head, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
+    send(fd, body.at, body.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(fd, SHUT_WR);
     buf_fini(&body);
+}
+
+void
+reply_raw(struct client *client, const struct refusal *refusal)
+{
+    log_refusal(client, refusal->status, refusal->code);
+    refusal_send(client->fd, refusal, slice_is(client->head.method, "HEAD"));
 }

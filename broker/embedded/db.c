@@ -57,9 +57,13 @@ int
 db_failed(struct db *db, int rc)
 {
     const int number = sqlite3_system_errno(db->sqlite);
+    const int code = code_of(db->sqlite, rc);
 
-    return error_set(&db->err, code_of(db->sqlite, rc),
-                     "cloakroom.db: %s (SQLite result %d%s%s)",
+    if (code == -ENOSPC)
+        return error_set(&db->err, code,
+                         "no space left for %s: free some, then try again",
+                         db->directory);
+    return error_set(&db->err, code, "cloakroom.db: %s (SQLite result %d%s%s)",
                      sqlite3_errmsg(db->sqlite), rc, number != 0 ? ", " : "",
                      number != 0 ? strerror(number) : "");
 }
@@ -292,6 +296,7 @@ db_open(struct db *db, const char *directory, enum db_kind kind, bool create,
         return error_set(err, -EIO, "SQLite does not start: result %d", rc);
 
     char *path = mem_printf("%s/cloakroom.db", directory);
+    db->directory = mem_strdup(directory);
     int r = create ? make_file(path, err) : 0;
     if (r == 0) {
         rc =
@@ -300,11 +305,11 @@ db_open(struct db *db, const char *directory, enum db_kind kind, bool create,
                                 SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_PRIVATECACHE,
                             VFS_NAME);
         r = rc == SQLITE_OK ? set_up(db, kind) : db_failed(db, rc);
-        if (r < 0) {
+        if (r < 0)
             error_set(err, r, "%s: %s", path, db->err.text);
-            db_close(db);
-        }
     }
+    if (r < 0)
+        db_close(db);
     free(path);
     return r;
 }
@@ -320,5 +325,6 @@ db_close(struct db *db)
         free(db->lanes[lane]);
     }
     sqlite3_close(db->sqlite);
+    free(db->directory);
     memset(db, 0, sizeof(*db));
 }

@@ -45,7 +45,8 @@ struct db {
     sqlite3 *sqlite;
     sqlite3_stmt *sql[SQLS];
     sqlite3_stmt **lanes[LANES]; /* each LANE_SQLS long, or NULL */
-    struct error err;            /* of the last thing that failed */
+    char *directory;
+    struct error err; /* of the last thing that failed */
 };
 
 enum db_kind { DB_WRITER, DB_READER };

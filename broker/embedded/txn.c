@@ -183,8 +183,8 @@ txn_begin(struct txn *txn, struct embedded *store)
     txn_lock(store);
     txn->now = shared_now(store->shared);
     txn->boot = clock_boot();
-    int r =
-        FAULT("store.begin") ? -ENOSPC : db_run(txn->db, SQL_BEGIN, NO_ARGS);
+    int r = FAULT("store.begin") ? db_failed(txn->db, SQLITE_FULL)
+                                 : db_run(txn->db, SQL_BEGIN, NO_ARGS);
     if (r < 0) {
         r = txn_sort_failure(txn->store, r);
         txn_unlock(store);

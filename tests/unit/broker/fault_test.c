@@ -274,6 +274,44 @@ START_TEST(a_full_disk_refuses_and_mends_itself)
 }
 END_TEST
 
+/* Whoever changes a queue is told what to do, not what SQLite calls it. */
+static void
+pause_when_full(struct rig *rig, int fd)
+{
+    const struct change change = {.kind = CHANGE_PAUSE, .by = "a test"};
+    struct broker *broker = open_or_exit(rig);
+    const unsigned queue = 0;
+    struct error err;
+
+    (void)fd;
+    setenv("CLOAKROOM_FAULT", "store.full:1+", 1);
+    fault_init();
+    int r = broker_change(broker, &queue, 1, &change, NULL, &err);
+    REQUIRE(r == -ENOSPC, "a pause on a full disk: %d", r);
+    REQUIRE(strstr(err.text, "no space left for ") == err.text &&
+                strstr(err.text, rig->directory) != NULL &&
+                strstr(err.text, ": free some, then try again") != NULL,
+            "it says: %s", err.text);
+    unsetenv("CLOAKROOM_FAULT");
+    fault_init();
+    broker_close(broker);
+}
+
+START_TEST(a_change_that_finds_no_room_says_what_to_do)
+{
+    struct rig rig;
+    int fd, status = 0;
+
+    rig_init(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    waitpid(start(pause_when_full, &rig, "store.none:1", &fd), &status, 0);
+    ck_assert_int_eq(status, 0);
+    close(fd);
+    rig_fini(&rig);
+}
+END_TEST
+
 static span_ms
 cpu_time(void)
 {
@@ -575,7 +613,9 @@ TESTS("broker", "fault", a_failed_sync_ends_the_process_and_loses_nothing,
       a_failed_write_ends_the_process_and_loses_nothing,
       a_kill_before_a_commit_loses_nothing, a_kill_after_a_commit_loses_nothing,
       a_moment_without_space_loses_nothing,
-      a_full_disk_refuses_and_mends_itself, a_full_disk_costs_nobody_a_lease,
+      a_full_disk_refuses_and_mends_itself,
+      a_change_that_finds_no_room_says_what_to_do,
+      a_full_disk_costs_nobody_a_lease,
       a_cancellation_outlives_a_moment_without_space,
       an_endless_reader_stops_new_requests_until_it_is_gone,
       a_failure_that_we_store_is_seen_only_when_it_is_synced,

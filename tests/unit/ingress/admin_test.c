@@ -247,12 +247,34 @@ START_TEST(a_change_that_builds_on_another_epoch_is_not_made)
                "stale");
     ck_problem(admin("POST", pause, JSON "If-Match: W/\"1\"\r\n", "{}"), 412,
                "stale");
-    ck_problem(admin("POST", pause, JSON "If-Match: 1\r\n", "{}"), 412,
-               "stale");
+    ck_problem(admin("POST", pause,
+                     JSON "If-Match: \"9\"\r\nIf-Match: \"2\"\r\n", "{}"),
+               412, "stale");
     ck_member(json_of(get("/-/queues/q")), "state", "open");
     ck_status(admin("POST", pause, JSON "If-Match: \"9\", \"1\"\r\n", "{}"),
               200);
     ck_status(admin("POST", "/-/queues/q/resume", JSON "If-Match: *\r\n", "{}"),
+              200);
+    serve_end();
+}
+END_TEST
+
+START_TEST(a_malformed_if_match_lets_nothing_be_done)
+{
+    static const char *const malformed[] = {"1", "\"1\" \"5\"", "\"1\", *",
+                                            "\"1\"\r\nIf-Match: *"};
+    char fields[200];
+
+    serve();
+    for (size_t i = 0; i < ARRAY_LEN(malformed); i++) {
+        snprintf(fields, sizeof(fields), JSON "If-Match: %s\r\n", malformed[i]);
+        const char *answer = admin("POST", "/-/queues/q/pause", fields, "{}");
+        ck_problem(answer, 400, "bad-request");
+        ck_assert_ptr_nonnull(strstr(answer, "tags in their quotes"));
+    }
+    ck_member(json_of(get("/-/queues/q")), "state", "open");
+    ck_status(admin("POST", "/-/queues/q/pause",
+                    JSON "If-Match: \"9\"\r\nIf-Match: \"1\"\r\n", "{}"),
               200);
     serve_end();
 }
@@ -359,6 +381,108 @@ START_TEST(only_a_host_that_is_surely_ours_is_answered)
                "misdirected");
     ck_status(ask_host("/readyz", "evil.example"), 200);
     serve_port = port;
+    serve_end();
+}
+END_TEST
+
+/* Bytes to the admin listener, and all until it closes the connection. */
+static const char *
+ask_to_the_end(const char *request)
+{
+    int fd = dial(serve_admin);
+
+    ck_assert_int_ge(fd, 0);
+    send_bytes(fd, request, strlen(request));
+    const char *answer = read_answers(fd, 2); /* fails if it stays open */
+    close(fd);
+    return answer;
+}
+
+START_TEST(a_request_whose_end_or_host_is_in_doubt_is_refused)
+{
+    static const struct {
+        const char *method, *fields, *code;
+    } cases[] = {
+        {"POST", "Host: [::1]\r\nContent-Length: 2\r\nContent-Length: 3",
+         "bad-framing"},
+        {"POST", "Host: [::1]\r\nContent-Length: 2\r\nContent-Length: 2",
+         "bad-framing"},
+        {"POST",
+         "Host: [::1]\r\nContent-Length: 2\r\nTransfer-Encoding: chunked",
+         "bad-framing"},
+        {"GET",
+         "Host: [::1]\r\nTransfer-Encoding: chunked\r\nContent-Length: 2",
+         "bad-framing"},
+        {"POST", "Host: [::1]\r\nTransfer-Encoding: gzip, chunked",
+         "bad-framing"},
+        {"POST", "Host: [::1]\r\nHost: evil.example\r\nContent-Length: 2",
+         "bad-host"},
+        {"GET", "Host: [::1]\r\nHost: [::1]", "bad-host"},
+        {"GET", "Host: a b", "bad-host"},
+    };
+    char request[400];
+
+    serve();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        snprintf(request, sizeof(request),
+                 "%s /-/queues/q/pause HTTP/1.1\r\n" JSON "%s\r\n\r\n{}",
+                 cases[i].method, cases[i].fields);
+        const char *answer = ask_to_the_end(request);
+        ck_problem(answer, 400, cases[i].code);
+        ck_assert_str_eq(field_of(answer, "Connection"), "close");
+    }
+    ck_member(json_of(get("/-/queues/q")), "epoch", "1");
+    serve_end();
+}
+END_TEST
+
+START_TEST(a_path_is_the_whole_path)
+{
+    serve();
+    ck_problem(get("/-/queues/q%00x"), 400, "bad-target");
+    ck_problem(get("/healthz%00"), 400, "bad-target");
+    ck_problem(get("/-/queues/q%4"), 400, "bad-target");
+    ck_problem(get("/-/queues/../queues/q"), 400, "bad-target");
+    ck_problem(get("/-/queues/q%2Fx"), 404, "not-found");
+    ck_status(get("/-/queues/%71?x=%00"), 200);
+    ck_status(get("http://127.0.0.1:1/-/queues/q"), 200);
+    ck_problem(get("http://evil.example/-/queues/q"), 400, "bad-host");
+    serve_end();
+}
+END_TEST
+
+static mono_ms
+body_less(int *fds, size_t len)
+{
+    static const char head[] =
+        "POST /-/queues/q/pause HTTP/1.1\r\n"
+        "Host: [::1]\r\n" JSON "Content-Length: 2\r\n\r\n{";
+
+    for (size_t i = 0; i < len; i++) {
+        fds[i] = dial(serve_admin);
+        ck_assert_int_ge(fds[i], 0);
+        send_bytes(fds[i], head, strlen(head));
+    }
+    return clock_mono();
+}
+
+START_TEST(a_probe_is_answered_beside_clients_that_send_no_body)
+{
+    int fds[64];
+    char byte;
+
+    serve();
+    const mono_ms since = body_less(fds, ARRAY_LEN(fds));
+    ck_status(get("/healthz"), 200);
+    ck_assert_int_lt(clock_mono() - since, 2000);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) { /* and they are cut off */
+        struct pollfd pollfd = {.fd = fds[i], .events = POLLIN};
+        ck_assert_int_eq(poll(&pollfd, 1, 8000), 1);
+        ck_assert_int_le(recv(fds[i], &byte, 1, 0), 0);
+        close(fds[i]);
+    }
+    ck_assert_int_lt(clock_mono() - since, 8000);
+    ck_member(json_of(get("/-/queues/q")), "state", "open");
     serve_end();
 }
 END_TEST
@@ -573,9 +697,13 @@ TESTS("ingress", "admin", a_queue_tells_how_it_stands,
       what_is_so_already_is_no_error_and_no_change,
       a_release_changes_only_in_a_drained_queue,
       a_change_that_builds_on_another_epoch_is_not_made,
+      a_malformed_if_match_lets_nothing_be_done,
       killing_is_asked_of_the_pause_that_is_meant,
       a_body_that_is_not_meant_is_refused, a_web_page_may_not_ask,
       only_a_host_that_is_surely_ours_is_answered,
+      a_request_whose_end_or_host_is_in_doubt_is_refused,
+      a_path_is_the_whole_path,
+      a_probe_is_answered_beside_clients_that_send_no_body,
       methods_and_sizes_have_their_bounds, a_pause_that_waits_is_an_operation,
       an_upgrade_is_an_operation, commands_are_run_only_if_the_settings_say_so,
       nothing_is_paused_that_could_not_be_waited_for,
