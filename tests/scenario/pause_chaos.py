@@ -192,7 +192,7 @@ def spans():
 
 
 def audit(windows):
-    all_runs = sorted(spans())
+    all_runs = sorted(spans(), key=lambda run: run[0])
     for start, end, epoch, release, ticket, attempt, pid in all_runs:
         for drained, resumed, at in windows:
             if start < resumed and start > drained or (
