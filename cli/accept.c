@@ -78,13 +78,9 @@ load_and_switch(const struct switching *switching,
 {
     OWNED(settings) settings = NULL;
     struct queues queues;
-    int end;
+    int end =
+        queues_load(options, names, len, switching->all, &settings, &queues);
 
-    settings = config_load(options, &end);
-    if (settings == NULL)
-        return end;
-    end = queues_choose(switching->command, settings, names, len,
-                        switching->all, &queues);
     if (end >= 0)
         return end;
     end = switch_queues(switching, settings, &queues);

@@ -356,16 +356,12 @@ load_and_pause(struct pausing *pausing, const struct options *options,
                char **names, size_t len)
 {
     OWNED(settings) settings = NULL;
-    int end;
+    int end = queues_load(options, names, len, pausing->all, &settings,
+                          &pausing->queues);
 
-    settings = config_load(options, &end);
-    if (settings == NULL)
-        return end;
-    pausing->settings = settings;
-    end = queues_choose(pausing->command, settings, names, len, pausing->all,
-                        &pausing->queues);
     if (end >= 0)
         return end;
+    pausing->settings = settings;
     pausing->signals = pausing->wait ? asked_open() : -1;
     if (pausing->wait && pausing->signals < 0)
         end = command_fails(pausing->command, END_FAILED, "signalfd: %s",

@@ -60,6 +60,18 @@ queues_choose(const struct command *command, const struct settings *settings,
     return -1;
 }
 
+int
+queues_load(const struct options *options, char *const *names, size_t len,
+            bool all, struct settings **settings, struct queues *out)
+{
+    int end;
+
+    *settings = config_load(options, &end);
+    return *settings == NULL ? end
+                             : queues_choose(options->command, *settings, names,
+                                             len, all, out);
+}
+
 void
 queues_fini(struct queues *queues)
 {

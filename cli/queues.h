@@ -19,6 +19,10 @@ struct queues {
 int queues_choose(const struct command *command,
                   const struct settings *settings, char *const *names,
                   size_t len, bool all, struct queues *out);
+/* The same from the configuration that the options name, which is read first
+ * and the caller's to free, also where a mistake was told. */
+int queues_load(const struct options *options, char *const *names, size_t len,
+                bool all, struct settings **settings, struct queues *out);
 void queues_fini(struct queues *queues);
 
 /* Tells that there is no queue of that name, and the nearest. The exit code. */

@@ -167,16 +167,12 @@ load_and_resume(struct resuming *resuming, const struct options *options,
                 char **names, size_t len)
 {
     OWNED(settings) settings = NULL;
-    int end;
+    int end = queues_load(options, names, len, resuming->all, &settings,
+                          &resuming->queues);
 
-    settings = config_load(options, &end);
-    if (settings == NULL)
-        return end;
-    resuming->settings = settings;
-    end = queues_choose(resuming->command, settings, names, len, resuming->all,
-                        &resuming->queues);
     if (end >= 0)
         return end;
+    resuming->settings = settings;
     end = has_files(resuming)
               ? resume(resuming)
               : command_fails(resuming->command, END_CONFIG,
