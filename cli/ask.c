@@ -66,15 +66,17 @@ on_response(void *opaque, const struct ticket *ticket, struct stored **stored)
     pthread_cond_signal(&ask->moved);
 }
 
-int
-ask_open(const struct settings *settings, struct ask **out, struct error *err)
+static int
+open_as(const struct settings *settings, bool waits, bool guarded,
+        struct ask **out, struct error *err)
 {
     struct ask *ask = mem_new(struct ask);
     const struct broker_options options = {
         .settings = settings,
         .role = BROKER_VISITOR,
-        .wanted = wanted,
-        .on_response = on_response,
+        .guarded = guarded,
+        .wanted = waits ? wanted : NULL,
+        .on_response = waits ? on_response : NULL,
         .opaque = ask,
     };
     int r;
@@ -93,6 +95,26 @@ ask_open(const struct settings *settings, struct ask **out, struct error *err)
     }
     *out = ask;
     return 0;
+}
+
+int
+ask_open(const struct settings *settings, struct ask **out, struct error *err)
+{
+    return open_as(settings, false, false, out, err);
+}
+
+int
+ask_open_waiting(const struct settings *settings, struct ask **out,
+                 struct error *err)
+{
+    return open_as(settings, true, false, out, err);
+}
+
+int
+ask_open_guarded(const struct settings *settings, struct ask **out,
+                 struct error *err)
+{
+    return open_as(settings, false, true, out, err);
 }
 
 void

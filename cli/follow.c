@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/broker.h"
+#include "cli/ask.h"
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "common/asked.h"
@@ -150,17 +150,15 @@ tell_news(struct broker *broker, const struct settings *settings, int fd,
 static int
 follow(const struct settings *settings, int fd)
 {
-    /* Not by ask.h, which is told of every response: this one lives long. */
-    const struct broker_options options = {.settings = settings,
-                                           .role = BROKER_VISITOR};
-    struct broker *broker;
+    OWNED(ask) ask = NULL;
     struct followed *told;
     struct error err;
     int r;
 
-    r = broker_open(&options, &broker, &err);
+    r = ask_open(settings, &ask, &err);
     if (r < 0)
         return process_fails(r, &err);
+    struct broker *broker = ask_broker(ask);
     told = mem_zalloc((settings->queues_len + 1) * sizeof(*told));
     do {
         const uint64_t seen = broker_control_seen(broker);
@@ -169,7 +167,6 @@ follow(const struct settings *settings, int fd)
             broker_control_wait(broker, seen, LOOK_EVERY);
     } while (r == 0);
     free(told);
-    broker_close(broker);
     if (r == -EPIPE)
         return END_OK;
     process_fails(r, &err);

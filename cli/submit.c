@@ -280,7 +280,7 @@ make_and_submit(struct request *request)
 
     if (make_request(request, &err) < 0)
         end = command_fails(request->command, END_FAILED, "%s", err.text);
-    else if (ask_open(request->settings, &ask, &err) < 0)
+    else if (ask_open_waiting(request->settings, &ask, &err) < 0)
         end = command_fails(request->command, end_of_open(err.code), "%s",
                             err.text);
     else

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/ask.h"
 #include "cli/child.h"
 #include "cli/cli.h"
 #include "cli/upgrade_run.h"
@@ -191,30 +192,17 @@ open_and_run(const struct asked_for *asked, int signals)
 {
     const struct command *command = asked->options->command;
     OWNED(settings) settings = NULL;
-    struct queues queues = {0};
-    struct broker *broker;
+    OWNED(ask) ask = NULL;
+    struct queues queues;
     struct error err;
-    int end;
+    int end = queues_load(asked->options, asked->names, asked->names_len,
+                          asked->all, &settings, &queues);
 
-    settings = config_load(asked->options, &end);
-    if (settings == NULL)
-        return end;
-    end = queues_choose(command, settings, asked->names, asked->names_len,
-                        asked->all, &queues);
     if (end >= 0)
         return end;
-    const struct broker_options options = {
-        .settings = settings, .role = BROKER_VISITOR, .guarded = true};
-    int r = broker_open(&options, &broker, &err);
-    if (r == -ENOENT)
-        error_set(&err, r, "there is no store in %s; `cloakroom up` makes it",
-                  settings->directory);
-    if (r == 0) {
-        end = carry_out(asked, settings, broker, &queues, signals);
-        broker_close(broker);
-    } else {
-        end = command_fails(command, end_of_open(r), "%s", err.text);
-    }
+    int r = ask_open_guarded(settings, &ask, &err);
+    end = r < 0 ? command_fails(command, end_of_open(r), "%s", err.text)
+                : carry_out(asked, settings, ask_broker(ask), &queues, signals);
     queues_fini(&queues);
     return end;
 }

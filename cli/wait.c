@@ -27,7 +27,7 @@ open_and_wait(const struct options *options, const char *text, span_ms limit,
     settings = config_load(options, &end);
     if (settings == NULL)
         return end;
-    r = ask_open(settings, &ask, &err);
+    r = ask_open_waiting(settings, &ask, &err);
     if (r < 0)
         return command_fails(options->command, end_of_open(r), "%s", err.text);
     if (ticket_parse(broker_secret(ask_broker(ask)), slice_of(text), &ticket) <
