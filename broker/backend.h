@@ -57,5 +57,7 @@ struct session {
 /* broker_open of each backend. */
 int embedded_open(const struct broker_options *options, struct broker **out,
                   struct error *err);
+int kafka_open(const struct broker_options *options, struct broker **out,
+               struct error *err);
 
 #endif

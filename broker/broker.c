@@ -5,12 +5,15 @@
 
 #include "broker/backend.h"
 #include "common/own.h"
+#include "common/settings.h"
 
 int
 broker_open(const struct broker_options *options, struct broker **out,
             struct error *err)
 {
-    return embedded_open(options, out, err);
+    return options->settings->kafka.servers != NULL
+               ? kafka_open(options, out, err)
+               : embedded_open(options, out, err);
 }
 
 void

@@ -98,6 +98,13 @@ struct request_key {
     uint8_t fingerprint[KEY_BYTES];
 };
 
+/* For ticket_make: requests of one key are to be in one place. */
+static inline int
+request_key_slot(const struct request_key *key)
+{
+    return key->scope[0] << 8 | key->scope[1];
+}
+
 /* One request to be put on a queue. */
 struct submission {
     struct mail mail; /* the broker's, until on_submitted */
@@ -114,7 +121,7 @@ struct submission {
     int r;       /* 0: durable. -ENOBUFS: max_depth. -EEXIST: the key was used
                   * for another request. -ECONNREFUSED: the queue takes nothing
                   * new. -ENOSPC, -ENOTCONN, -ESHUTDOWN, -EIO: nothing was
-                  * stored */
+                  * stored. -ECOMM: it may have been, or may be still */
     bool joined; /* the key had this request already: see ticket */
     wall_ms submitted;
     wall_ms paused_since; /* 0: the queue is open */

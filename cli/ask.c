@@ -86,7 +86,7 @@ open_as(const struct settings *settings, bool waits, bool guarded,
     r = broker_open(&options, &ask->broker, err);
     if (r < 0) {
         ask_free(ask);
-        if (r == -ENOENT && err != NULL)
+        if (r == -ENOENT && err != NULL && settings->directory != NULL)
             return error_set(err, r,
                              "there is no store in %s; `cloakroom up` "
                              "makes it",

@@ -229,8 +229,10 @@ static int
 submit(struct request *request, struct ask *ask)
 {
     struct submission submission = {
-        .ticket = ticket_make(broker_secret(ask_broker(ask)), clock_wall(),
-                              TICKET_RANDOM_SLOT),
+        .ticket =
+            ticket_make(broker_secret(ask_broker(ask)), clock_wall(),
+                        request->head.has_key ? request_key_slot(&request->key)
+                                              : TICKET_RANDOM_SLOT),
         .queue = request->route->queue,
         .idempotent = message_is_idempotent(request->head.method),
         .origin = {.local = slice_of(request->host),

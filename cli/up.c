@@ -54,17 +54,19 @@ on_ready(void *opaque)
 {
     const struct settings *settings = opaque;
     const struct route_settings *route = &settings->routes[0];
+    const bool kafka = settings->directory == NULL;
     char at[80], admin[80], method[40] = "";
 
     print_address(&settings->listen, at, sizeof(at));
     print_address(&settings->admin, admin, sizeof(admin));
     if (!takes(route, "GET"))
         snprintf(method, sizeof(method), "-X %s ", route->methods[0]);
-    printf("cloakroom %s is up at %s (admin %s), its data in %s\n\n"
+    printf("cloakroom %s is up at %s (admin %s), its data in %s%s\n\n"
            "  curl -i %s%s%s\n"
            "  curl -i -H 'Prefer: respond-async' %s%s%s\n\n"
            "^C stops it in order.\n",
-           cli_version, at, admin, settings->directory, method, at,
+           cli_version, at, admin, kafka ? "Kafka at " : "",
+           kafka ? settings->kafka.servers : settings->directory, method, at,
            route->path[0] != '\0' ? route->path : "/", method, at,
            route->path[0] != '\0' ? route->path : "/");
     fflush(stdout);
@@ -199,7 +201,7 @@ run_children(const struct options *options, struct settings *settings,
     struct error err;
     int end, lock;
 
-    lock = uplock_take(settings->directory, &err);
+    lock = uplock_take(settings, &err);
     if (lock < 0)
         return command_fails(options->command, end_of_open(lock), "%s",
                              err.text);

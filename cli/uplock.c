@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -42,11 +43,17 @@ write_holder(int fd)
 }
 
 int
-uplock_take(const char *directory, struct error *err)
+uplock_take(const struct settings *settings, struct error *err)
 {
+    const char *directory = settings->directory;
     char path[4096];
     int fd, r;
 
+    if (directory == NULL) {
+        directory = settings->kafka.view;
+        if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+            return error_system(err, -errno, "making %s", directory);
+    }
     if (snprintf(path, sizeof(path), "%s/up.lock", directory) >=
         (int)sizeof(path))
         return error_set(err, -ENAMETOOLONG, "%s is too long", directory);

@@ -51,9 +51,12 @@ await_store(const struct settings *settings, struct error *err)
             return r;
         if (!told)
             log_event(EVENT_NOTE,
-                      "directory=%s text=\"waits for the store, "
+                      "%s=%s text=\"waits for the store, "
                       "which the first ingress makes\"",
-                      settings->directory);
+                      settings->directory != NULL ? "directory" : "secret_file",
+                      settings->directory != NULL
+                          ? settings->directory
+                          : settings->kafka.secret_file);
         told = true;
         nanosleep(&(struct timespec){.tv_nsec = STORE_LOOK}, NULL);
     }

@@ -92,6 +92,16 @@ route_fini(struct route_settings *route)
     texts_free(route->methods);
 }
 
+static void
+kafka_fini(struct kafka_settings *kafka)
+{
+    pairs_free(kafka->properties, kafka->properties_len);
+    free(kafka->servers);
+    free(kafka->prefix);
+    free(kafka->view);
+    free(kafka->secret_file);
+}
+
 void
 settings_free(struct settings *settings)
 {
@@ -105,6 +115,7 @@ settings_free(struct settings *settings)
     free(settings->routes);
     free(settings->path);
     free(settings->directory);
+    kafka_fini(&settings->kafka);
     free(settings->listen.host);
     free(settings->admin.host);
     free(settings);

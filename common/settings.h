@@ -19,9 +19,10 @@
 #include "common/nearest.h"
 #include "common/own.h"
 
-struct pair { /* an environment variable, a field */
+struct pair { /* an environment variable, a field, a property */
     char *name;
     char *value;
+    int line, column; /* in the file, for messages */
 };
 
 /* In a handler's texts "{release}" stands for the release of the worker that
@@ -82,6 +83,20 @@ struct route_settings {
     int line; /* in the file, for messages */
 };
 
+struct kafka_settings {
+    char *servers; /* "k1:9092,k2:9092"; NULL: the broker is not Kafka */
+    char *prefix;  /* of all topics and groups; a name as of a queue */
+    char *view;    /* path of each ingress's copy of what became of tickets */
+    char *secret_file;
+    span_ms timeout; /* for the acknowledgement of a record */
+    /* As they stand in the file: broker/kafka/client.c knows their names. */
+    struct pair *properties;
+    size_t properties_len;
+    unsigned partitions;  /* of each topic that has one per slot of tickets */
+    unsigned replication; /* 0: 3, or as many as there are brokers */
+    unsigned min_insync;  /* 0: one less than replication, at least 1 */
+};
+
 struct address {
     char *host; /* a numeric address, "::1" without brackets */
     unsigned port;
@@ -89,7 +104,8 @@ struct address {
 
 struct settings {
     char *path;      /* of the file, absolute */
-    char *directory; /* broker.embedded.directory */
+    char *directory; /* broker.embedded.directory; NULL: the broker is Kafka */
+    struct kafka_settings kafka;
     struct address listen, admin;
     size_t max_body;
     size_t max_header;   /* request line and fields together */

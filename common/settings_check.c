@@ -7,10 +7,25 @@
 #include <sys/stat.h>
 
 #include "common/mem.h"
+#include "common/own.h"
 #include "common/settings_priv.h"
 
 void
 check_broker(struct reader *reader, const struct place *place, void *base)
+{
+    struct settings *settings = base;
+    const struct node *embedded = node_get(place->node, "embedded");
+
+    if (node_get(place->node, "kafka") == NULL)
+        return;
+    if (embedded != NULL && !embedded->is_null)
+        complain(reader, place,
+                 "has both embedded and kafka; keep one of them");
+    free(TAKE(settings->directory));
+}
+
+void
+check_embedded(struct reader *reader, const struct place *place, void *base)
 {
     const struct settings *settings = base;
     const struct place at = place_key(place, "directory");
@@ -28,6 +43,18 @@ check_broker(struct reader *reader, const struct place *place, void *base)
                  "the directory above it is not there; run mkdir -p %s",
                  parent);
     free(parent);
+}
+
+void
+check_topics(struct reader *reader, const struct place *place, void *base)
+{
+    const struct kafka_settings *kafka = base;
+    const struct place at = place_key(place, "min_insync");
+
+    if (kafka->replication > 0 && kafka->min_insync > kafka->replication)
+        complain(reader, &at,
+                 "is above replication, so that nothing could ever be "
+                 "written; make it one less, or leave it out");
 }
 
 void

@@ -275,17 +275,66 @@ read_host(struct reader *reader, const struct place *place, void *base)
 }
 const struct kind kind_host = {.word = "host", .read = read_host};
 
+/* "host:port", of a broker. */
+static bool
+is_server(struct slice server)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789.-_:[]";
+    char text[300];
+
+    if (server.len >= sizeof(text))
+        return false;
+    snprintf(text, sizeof(text), "%.*s", (int)server.len, server.at);
+    const char *colon = strrchr(text, ':');
+    return colon != NULL && colon != text && parse_port(colon + 1) > 0 &&
+           text[strspn(text, letters)] == '\0';
+}
+
+static void
+read_servers(struct reader *reader, const struct place *place, void *base)
+{
+    struct slice rest = slice_of(place->node->text), server;
+
+    set_text(place, base, mem_strdup(place->node->text));
+    while (slice_cut(&rest, ',', &server))
+        if (!is_server(server)) {
+            complain(reader, place,
+                     "`%.*s` is no host and port; write host:9092, several "
+                     "with commas between them",
+                     (int)(server.len < 60 ? server.len : 60), server.at);
+            return;
+        }
+}
+const struct kind kind_servers = {
+    .word = "hosts and ports", .quoted = true, .read = read_servers};
+
 /* ---- paths --------------------------------------------------------------- */
 
 /* Relative paths are relative to the file. */
 static void
-read_directory(struct reader *reader, const struct place *place, void *base)
+read_path_of(struct reader *reader, const struct place *place, void *base,
+             const char *what)
 {
     if (place->node->text[0] == '\0')
-        complain(reader, place, "is empty; write the path of a directory");
+        complain(reader, place, "is empty; write the path of a %s", what);
     else
         set_text(place, base,
                  path_from_file(reader->folder, place->node->text));
+}
+
+static void
+read_file(struct reader *reader, const struct place *place, void *base)
+{
+    read_path_of(reader, place, base, "file");
+}
+const struct kind kind_file = {.word = "path", .read = read_file};
+
+static void
+read_directory(struct reader *reader, const struct place *place, void *base)
+{
+    read_path_of(reader, place, base, "directory");
 }
 const struct kind kind_directory = {.word = "path", .read = read_directory};
 

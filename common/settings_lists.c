@@ -16,6 +16,7 @@
 #define ARGUMENTS_MAX   256
 #define ENVIRONMENT_MAX 256
 #define FIELDS_MAX      64
+#define PROPERTIES_MAX  256
 #define STRING_MAX      65536 /* Linux starts no program with one over 128KiB */
 
 static void
@@ -312,8 +313,10 @@ read_pairs(struct reader *reader, const struct place *map, size_t max,
         if (wrong != NULL)
             complain(reader, &place, "%s", wrong);
         else
-            pairs[len++] = (struct pair){mem_strdup(key->text),
-                                         mem_strdup(place.node->text)};
+            pairs[len++] = (struct pair){.name = mem_strdup(key->text),
+                                         .value = mem_strdup(place.node->text),
+                                         .line = key->line,
+                                         .column = key->column};
     }
     return len;
 }
@@ -389,3 +392,22 @@ read_fields(struct reader *reader, const struct place *place, void *base)
 }
 const struct kind kind_fields = {
     .word = "map of fields", .due = NODE_MAP, .read = read_fields};
+
+/* Its name is looked up in librdkafka, by those who have it. */
+static const char *
+property_fault(const char *name, const char *value)
+{
+    (void)name;
+    return strlen(value) > STRING_MAX ? "has a value over 64KiB" : NULL;
+}
+
+static void
+read_properties(struct reader *reader, const struct place *place, void *base)
+{
+    struct kafka_settings *kafka = base;
+
+    kafka->properties_len = read_pairs(reader, place, PROPERTIES_MAX,
+                                       property_fault, &kafka->properties);
+}
+const struct kind kind_properties = {
+    .word = "map of properties", .due = NODE_MAP, .read = read_properties};

@@ -172,6 +172,7 @@ char *path_from_file(const char *folder, const char *path);
 
 /* A NULL-terminated list and what is in it. */
 void texts_free(char **texts);
+void pairs_free(struct pair *pairs, size_t len);
 
 #define RELEASE_WORD "{release}"
 
@@ -182,12 +183,15 @@ extern const struct kind kind_time, kind_size, kind_count, kind_flag;
 extern const struct kind kind_redeliver, kind_address, kind_directory;
 extern const struct kind kind_name, kind_release, kind_text, kind_path;
 extern const struct kind kind_host, kind_methods, kind_queue, kind_command;
-extern const struct kind kind_environment, kind_fields;
+extern const struct kind kind_environment, kind_fields, kind_properties;
+extern const struct kind kind_file, kind_servers;
 
 /* ---- checks of whole sections (settings_check.c) --------------------------
  */
 
 void check_broker(struct reader *, const struct place *, void *settings);
+void check_embedded(struct reader *, const struct place *, void *settings);
+void check_topics(struct reader *, const struct place *, void *kafka);
 void check_ingress(struct reader *, const struct place *, void *settings);
 void check_queue(struct reader *, const struct place *, void *queue);
 void check_backoff(struct reader *, const struct place *, void *queue);

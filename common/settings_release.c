@@ -47,8 +47,9 @@ expand_pairs(const struct pair *pairs, size_t len, const char *release)
     struct pair *expanded = mem_zalloc((len + 1) * sizeof(*expanded));
 
     for (size_t i = 0; i < len; i++)
-        expanded[i] = (struct pair){mem_strdup(pairs[i].name),
-                                    settings_expand(pairs[i].value, release)};
+        expanded[i] =
+            (struct pair){.name = mem_strdup(pairs[i].name),
+                          .value = settings_expand(pairs[i].value, release)};
     return expanded;
 }
 
@@ -60,8 +61,8 @@ texts_free(char **texts)
     free(texts);
 }
 
-static void
-free_pairs(struct pair *pairs, size_t len)
+void
+pairs_free(struct pair *pairs, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         free(pairs[i].name);
@@ -91,7 +92,7 @@ cgi_settings_fini(struct cgi_settings *cgi)
 {
     texts_free(cgi->command);
     free(cgi->directory);
-    free_pairs(cgi->environment, cgi->environment_len);
+    pairs_free(cgi->environment, cgi->environment_len);
 }
 
 struct respond_settings
@@ -109,6 +110,6 @@ respond_settings_expand(const struct respond_settings *respond,
 void
 respond_settings_fini(struct respond_settings *respond)
 {
-    free_pairs(respond->fields, respond->fields_len);
+    pairs_free(respond->fields, respond->fields_len);
     free(respond->body);
 }

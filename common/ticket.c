@@ -37,6 +37,20 @@ ticket_secret_free(struct ticket_secret *secret)
     free(secret);
 }
 
+void
+ticket_secret_fingerprint(const struct ticket_secret *secret,
+                          char text[TICKET_FINGERPRINT + 1])
+{
+    static const unsigned char what[] = "fingerprint of the secret";
+    crypto_auth_hmacsha256_state state = secret->keyed;
+    uint8_t tag[crypto_auth_hmacsha256_BYTES];
+
+    static_assert(sizeof(what) > UUID_BYTES, "it is the tag of no ticket");
+    crypto_auth_hmacsha256_update(&state, what, sizeof(what));
+    crypto_auth_hmacsha256_final(&state, tag);
+    sodium_bin2hex(text, TICKET_FINGERPRINT + 1, tag, TICKET_FINGERPRINT / 2);
+}
+
 /* Reads exactly the secret from an open file. */
 static int
 read_key(int fd, const char *path, uint8_t key[SECRET_BYTES], struct error *err)
@@ -275,8 +289,8 @@ decode_char(char c)
     return at == NULL ? -1 : (int)(at - alphabet);
 }
 
-static int
-decode(struct slice text, struct ticket *ticket)
+int
+ticket_read(struct slice text, struct ticket *ticket)
 {
     unsigned bits = 0, have = 0;
     size_t at = 0;
@@ -298,18 +312,24 @@ decode(struct slice text, struct ticket *ticket)
     return 0;
 }
 
+bool
+ticket_is_genuine(const struct ticket_secret *secret,
+                  const struct ticket *ticket)
+{
+    uint8_t tag[crypto_auth_hmacsha256_BYTES];
+
+    make_tag(secret, ticket->bytes, tag);
+    return sodium_memcmp(tag, ticket->bytes + UUID_BYTES,
+                         TICKET_BYTES - UUID_BYTES) == 0;
+}
+
 int
 ticket_parse(const struct ticket_secret *secret, struct slice text,
              struct ticket *ticket)
 {
     struct ticket read;
-    uint8_t tag[crypto_auth_hmacsha256_BYTES];
 
-    if (decode(text, &read) < 0)
-        return -ENOENT;
-    make_tag(secret, read.bytes, tag);
-    if (sodium_memcmp(tag, read.bytes + UUID_BYTES,
-                      TICKET_BYTES - UUID_BYTES) != 0)
+    if (ticket_read(text, &read) < 0 || !ticket_is_genuine(secret, &read))
         return -ENOENT;
     *ticket = read;
     return 0;

@@ -35,6 +35,10 @@ struct ticket_secret;
 int ticket_secret_load(const char *path, bool create,
                        struct ticket_secret **out, struct error *err);
 void ticket_secret_free(struct ticket_secret *secret);
+/* In hex: tells two secrets apart, and nothing about either. */
+#define TICKET_FINGERPRINT 32
+void ticket_secret_fingerprint(const struct ticket_secret *secret,
+                               char text[TICKET_FINGERPRINT + 1]);
 
 /* A new ticket. slot: TICKET_RANDOM_SLOT, or 0..65535. */
 #define TICKET_RANDOM_SLOT (-1)
@@ -46,6 +50,11 @@ struct ticket ticket_make(const struct ticket_secret *secret, wall_ms now,
  * ticket has one spelling. */
 int ticket_parse(const struct ticket_secret *secret, struct slice text,
                  struct ticket *ticket);
+/* The two halves of it: its form alone (nothing that a client sent is believed
+ * on that), and its tag. */
+int ticket_read(struct slice text, struct ticket *ticket);
+bool ticket_is_genuine(const struct ticket_secret *secret,
+                       const struct ticket *ticket);
 void ticket_format(const struct ticket *ticket, char text[TICKET_TEXT + 1]);
 bool ticket_eq(const struct ticket *a, const struct ticket *b);
 wall_ms ticket_time(const struct ticket *ticket);

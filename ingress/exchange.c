@@ -308,7 +308,9 @@ submit(struct client *client)
     struct broker *broker = client->lane->ingress->broker;
 
     client->ticket =
-        ticket_make(broker_secret(broker), clock_wall(), TICKET_RANDOM_SLOT);
+        ticket_make(broker_secret(broker), clock_wall(),
+                    client->key != NULL ? request_key_slot(client->key)
+                                        : TICKET_RANDOM_SLOT);
     client->submission = (struct submission){
         .ticket = client->ticket,
         .queue = client->route->queue,

@@ -186,6 +186,9 @@ result_detail(const struct client *client, int r)
         return "this ingress is ending; ask another one, or again";
     case -ENOTCONN:
         return "the store cannot be reached; nothing was accepted, try again";
+    case -ECOMM:
+        return "the store did not answer in time: whether the request was "
+               "accepted is not known; repeat it with an Idempotency-Key";
     default:
         return "the store failed; see the log. Whether the request was "
                "accepted is not known: repeat it with an Idempotency-Key";

@@ -111,6 +111,7 @@ START_TEST(a_full_queue_refuses_and_the_other_does_not)
     ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), -ENOBUFS);
     ck_assert_int_eq(submit(broker, ASK(.queue = 1, .text = "a"), &ticket), 0);
     serve_one(broker, 0, "b");
+    ck_assert_uint_eq(stats(broker, 0).queued, 2); /* it knows by now */
     ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
     rig_fini(&rig);
 }

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/own.h"
+#include "tests/conformance/rig_kafka.h"
 
 #define FOLLOWED_MAX 64
 
@@ -77,10 +78,23 @@ wait_ms(span_ms span)
 
 /* ---- the store ---------------------------------------------------------- */
 
+bool
+rig_is_distributed(void)
+{
+    return rig_is_on_kafka();
+}
+
+span_ms
+rig_lease(span_ms lease)
+{
+    return rig_is_on_kafka() && lease < 2000 ? 2000 : lease;
+}
+
 static void
-fill(struct rig *rig)
+fill(struct rig *rig, const char *directory)
 {
     memset(rig, 0, sizeof(*rig));
+    snprintf(rig->directory, sizeof(rig->directory), "%s", directory);
     log_init("test", LOG_WARNING);
     for (unsigned i = 0; i < RIG_QUEUES; i++)
         rig->queues[i] = (struct queue_settings){
@@ -104,22 +118,23 @@ fill(struct rig *rig)
     rig->settings.queues = rig->queues;
     rig->settings.queues_len = RIG_QUEUES;
     rig->settings.directory = rig->directory;
+    if (rig_is_on_kafka())
+        rig_kafka_fill(rig);
 }
 
 void
 rig_init(struct rig *rig)
 {
-    fill(rig);
-    snprintf(rig->directory, sizeof(rig->directory),
-             "/tmp/cloakroom-conformance.XXXXXX");
-    REQUIRE(mkdtemp(rig->directory) != NULL, "no directory");
+    char directory[] = "/tmp/cloakroom-conformance.XXXXXX";
+
+    REQUIRE(mkdtemp(directory) != NULL, "no directory");
+    fill(rig, directory);
 }
 
 void
 rig_join(struct rig *rig, const char *directory)
 {
-    fill(rig);
-    snprintf(rig->directory, sizeof(rig->directory), "%s", directory);
+    fill(rig, directory);
 }
 
 static void
@@ -130,8 +145,8 @@ remove_directory(const char *path)
 
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-        if (entry->d_name[0] != '.')
-            unlink(name);
+        if (entry->d_name[0] != '.' && unlink(name) < 0)
+            remove_directory(name);
     }
     if (dir != NULL)
         closedir(dir);
@@ -142,6 +157,8 @@ void
 rig_fini(struct rig *rig)
 {
     rig_close(rig);
+    if (rig->is_made)
+        rig_kafka_remove(rig);
     remove_directory(rig->directory);
 }
 
@@ -191,6 +208,10 @@ rig_open(struct rig *rig)
                                            .wanted = is_wanted,
                                            .on_response = on_response,
                                            .opaque = rig->followed};
+    if (rig_is_on_kafka() && !rig->is_made) {
+        rig_kafka_make(rig);
+        rig->is_made = true;
+    }
     int r = broker_open(&options, &rig->broker, &err);
     REQUIRE(r == 0, "%s", r < 0 ? err.text : "");
     return rig->broker;
@@ -229,6 +250,14 @@ on_submitted(struct submission *submission)
     sem_post(&CONTAINER_OF(submission, struct asking, submission)->done);
 }
 
+static int
+slot_of(const struct ask *ask, const struct request_key *key)
+{
+    if (ask->key != NULL)
+        return request_key_slot(key);
+    return ask->spread ? TICKET_RANDOM_SLOT : 0;
+}
+
 static void
 make_key(uint8_t bytes[KEY_BYTES], const char *text)
 {
@@ -242,9 +271,7 @@ submit_joined(struct broker *broker, struct ask ask, struct ticket *ticket,
 {
     struct request_key key;
     struct asking asking = {
-        .submission = {.ticket = ticket_make(broker_secret(broker),
-                                             clock_wall(), TICKET_RANDOM_SLOT),
-                       .queue = ask.queue,
+        .submission = {.queue = ask.queue,
                        .idempotent = ask.idempotent,
                        .origin = {.peer = SLICE("192.0.2.1:50000"),
                                   .scheme = SLICE("http"),
@@ -258,6 +285,8 @@ submit_joined(struct broker *broker, struct ask ask, struct ticket *ticket,
         make_key(key.fingerprint, ask.print != NULL ? ask.print : ask.text);
         asking.submission.key = &key;
     }
+    asking.submission.ticket =
+        ticket_make(broker_secret(broker), clock_wall(), slot_of(&ask, &key));
     sem_init(&asking.done, 0, 0);
     broker_submit(broker, &asking.submission);
     while (sem_wait(&asking.done) < 0)

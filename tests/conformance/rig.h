@@ -29,9 +29,17 @@ struct rig {
     struct settings settings;
     struct queue_settings queues[RIG_QUEUES];
     char directory[200];
+    char prefix[80], view[220], secret[220]; /* on Kafka */
+    bool is_made;
     struct broker *broker; /* the one that rig_open opened */
     struct followed *followed;
 };
+
+/* Is the backend one of many machines? Then a process that was killed is missed
+ * only when its lease is over. */
+bool rig_is_distributed(void);
+/* A short lease, as short as the backend bears it. */
+span_ms rig_lease(span_ms lease);
 
 /* Fresh settings on a fresh directory; a test changes them before rig_open.
  * Queue 0 is "one", queue 1 "two". */
@@ -53,6 +61,7 @@ struct ask {
     const char *print; /* the fingerprint; NULL: the text */
     bool idempotent;
     const struct ticket *replays;
+    bool spread; /* over all partitions, if there are any, and in no order */
 };
 
 /* Each waits for its callback; the result is the callback's r. */

@@ -3,17 +3,24 @@
 #define TESTS_CONFORMANCE_SUITES_H
 
 #include <check.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/own.h"
 
-#define CASE(name, ...)                                                        \
-    TCase *name##_case(void)                                                   \
+/* CONFORMANCE_ONLY in the environment is a part of the names of the tests that
+ * are run. */
+#define CASE(case_name, ...)                                                   \
+    TCase *case_name##_case(void)                                              \
     {                                                                          \
         const TTest *const tests[] = {__VA_ARGS__};                            \
-        TCase *tcase = tcase_create(#name);                                    \
+        const char *only = getenv("CONFORMANCE_ONLY");                         \
+        TCase *tcase = tcase_create(#case_name);                               \
         tcase_set_timeout(tcase, 60);                                          \
-        for (size_t i = 0; i < ARRAY_LEN(tests); i++)                          \
-            tcase_add_test(tcase, tests[i]);                                   \
+        for (size_t i = 0; i < ARRAY_LEN(tests); i++) {                        \
+            if (only == NULL || strstr(tests[i]->name, only) != NULL)          \
+                tcase_add_test(tcase, tests[i]);                               \
+        }                                                                      \
         return tcase;                                                          \
     }
 

@@ -9,6 +9,7 @@ sed -i -E "s/^( *listen:).*/\1 127.0.0.1:$port/; s/^( *admin:).*/\1 127.0.0.1:$a
     "$config"
 holds "the example sets the public port" grep -q ":$port" "$config"
 holds "the example sets the admin port" grep -q ":$admin" "$config"
+take_to_backend
 
 start ingress ingress
 start worker worker --queue hits

@@ -8,6 +8,7 @@ cp -r "$source_root/examples/hits/." "$dir/"
 rm -rf "$dir/cloakroom-data" "$dir"/hits.count* # of a run by hand
 sed -i -E "s/^( *listen:).*/\1 127.0.0.1:$port/; s/^( *admin:).*/\1 127.0.0.1:$admin/" \
     "$config"
+take_to_backend
 cd "$dir" || exit
 PATH=$PATH:$(dirname "$CLOAKROOM")
 up

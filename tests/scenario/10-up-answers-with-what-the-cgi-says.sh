@@ -17,9 +17,11 @@ queues:
     handler: {cgi: {command: ./cgi/hello}}
 EOF2
 
-holds_not "there is a data directory before up" test -e "$dir/data"
+# What of the installation is kept on this machine.
+if on_kafka; then kept=$dir/view-cloakroom; else kept=$dir/data; fi
+holds_not "there is a directory of it before up" test -e "$kept"
 up
-is "mode of the data directory" 700 "$(stat -c %a "$dir/data")"
+is "the directory's mode" 700 "$(stat -c %a "$kept")"
 
 http /hello/there
 is "status" 201 "$status"

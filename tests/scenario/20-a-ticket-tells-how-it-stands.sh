@@ -2,6 +2,7 @@
 # The life of a ticket as its client sees it: every state, and a response that
 # is the same at each reading, byte for byte.
 . "$(dirname "$0")/lib.sh"
+partitions=1 # the first is to run first
 
 # Says that it runs, waits for its mark, answers with the bytes of a file.
 handler slow <<'CGI'

@@ -1,7 +1,11 @@
 # lib.sh - a scenario's ground: a fresh directory, free ports, processes that
 # end with it, and checks that print what they saw.
 #
-# Sourced first by every scenario; needs CLOAKROOM, the path of the binary.
+# Sourced first by every scenario; needs CLOAKROOM, the path of the binary, and
+# takes the backend from CLOAKROOM_BACKEND: embedded (the default) or kafka, the
+# one that listens where TEST_BUILD/kafka/servers says.
+#   $backend        embedded or kafka
+#   $prefix         on Kafka, of the scenario's own topics, which are deleted
 #   $dir            the scenario's own directory, gone when it passed
 #   $port, $admin   where its ingress listens
 #   $cli            what the processes run with: -c $dir/cloakroom.yaml
@@ -27,6 +31,17 @@ head=$dir/head   # of the last `http`
 body=$dir/body   # likewise
 marks=$dir/marks # where handlers and scenarios leave word for each other
 export CLOAKROOM_SCENARIO=$dir # marks our processes
+
+backend=${CLOAKROOM_BACKEND:-embedded}
+prefix=s${scenario%%-*}-${dir##*.}
+servers=
+drop_topics=
+partitions=4 # within one requests are taken in their order, else in none
+if [ "$backend" = kafka ]; then
+    servers=$(cat "${TEST_BUILD:?}/kafka/servers")
+    drop_topics=$(find "$TEST_BUILD" -name drop_topics -type f)
+fi
+on_kafka() { [ "$backend" = kafka ]; }
 
 declare -A pids=() # of what `start` started, by name
 mounts=()          # undone at the end
@@ -252,6 +267,7 @@ leave() {
         echo "$scenario failed: $failures failed checks, exit code $exit_code"
     fi
     for name in "${mounts[@]}"; do as_root umount "$name"; done
+    if on_kafka && [ -z "${KEEP:-}" ]; then "$drop_topics" "$servers" "$prefix"; fi
     if [ -z "${KEEP:-}" ]; then rm -rf "$dir"; else echo "kept: $dir"; fi
     exit "$exit_code"
 }
@@ -313,6 +329,22 @@ configure() {
         cat
     } >"$config"
     chmod 0644 "$config"
+    take_to_backend
+}
+
+# take_to_backend: has $config, which says `embedded:`, say what this scenario
+# runs on, and makes the topics
+take_to_backend() {
+    on_kafka || return 0
+    sed -i "s|^  embedded:.*|  kafka: {servers: \"$servers\", prefix: $prefix,\
+    view: ./view-$(basename "$config" .yaml), secret_file: ./ticket.key,\
+    topics: {partitions: $partitions}}|" "$config"
+    apply_topics
+}
+
+apply_topics() {
+    "$CLOAKROOM" topics apply -c "$config" >>"$dir/topics.log" 2>&1 ||
+        die "no topics: $(tail -n 5 "$dir/topics.log")"
 }
 
 # handler NAME <the program: $dir/cgi/NAME, an executable

@@ -29,20 +29,31 @@ clean(const char *path)
     ck_assert_int_eq(rmdir(parent), 0);
 }
 
+/* The lock of an embedded store in that directory. */
+static int
+take(const char *directory, struct error *err)
+{
+    char name[64];
+    const struct settings settings = {.directory = name};
+
+    snprintf(name, sizeof(name), "%s", directory);
+    return uplock_take(&settings, err);
+}
+
 START_TEST(a_second_one_is_told_of_the_first)
 {
     char path[64], pid[20];
     struct error err;
-    int lock = uplock_take(fresh(path), &err);
+    int lock = take(fresh(path), &err);
 
     ck_assert_int_ge(lock, 0);
-    ck_assert_int_eq(uplock_take(path, &err), -EBUSY);
+    ck_assert_int_eq(take(path, &err), -EBUSY);
     snprintf(pid, sizeof(pid), "pid %d, since 2", getpid());
     ck_assert_ptr_nonnull(strstr(err.text, pid));
     ck_assert_ptr_nonnull(strstr(err.text, path));
 
     close(lock);
-    lock = uplock_take(path, &err);
+    lock = take(path, &err);
     ck_assert_int_ge(lock, 0);
     close(lock);
     clean(path);
@@ -59,7 +70,7 @@ START_TEST(a_planted_link_is_not_followed)
     snprintf(target, sizeof(target), "%s/elsewhere", parent);
     ck_assert_int_eq(symlink(target, lock), 0);
 
-    ck_assert_int_eq(uplock_take(path, &err), -ELOOP);
+    ck_assert_int_eq(take(path, &err), -ELOOP);
     ck_assert_int_ne(access(target, F_OK), 0);
     clean(path);
 }
@@ -69,7 +80,7 @@ START_TEST(a_missing_directory_is_named)
 {
     struct error err;
 
-    ck_assert_int_eq(uplock_take("/nowhere/at/all", &err), -ENOENT);
+    ck_assert_int_eq(take("/nowhere/at/all", &err), -ENOENT);
     ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/at/all"));
 }
 END_TEST

@@ -78,6 +78,41 @@ START_TEST(wrong_settings_of_the_ingress)
 }
 END_TEST
 
+START_TEST(wrong_settings_of_kafka)
+{
+    /* clang-format off */
+        static const struct wrong wrong[] = {
+            {"  kafka:",
+             "2:3: broker.kafka.servers: is missing; add `servers: k1:9092,k2:9092,k3:9092` (some of its brokers, from which the others are learnt)"},
+            {"  embedded: {directory: .}\n  kafka: {servers: \"k:1\"}",
+             "2:3: broker: has both embedded and kafka; keep one of them"},
+            {"  kafka: {servers: k1}",
+             "2:20: broker.kafka.servers: `k1` is no host and port; write host:9092, several with commas between them"},
+            {"  kafka: {servers: \"k1:1,,k2:1\"}",
+             "2:20: broker.kafka.servers: `` is no host and port; write host:9092, several with commas between them"},
+            {"  kafka: {servers: \"k1:1, k2:1\"}",
+             "2:20: broker.kafka.servers: ` k2:1` is no host and port; write host:9092, several with commas between them"},
+            {"  kafka: {servers: \"\"}",
+             "2:20: broker.kafka.servers: `` is no host and port; write host:9092, several with commas between them"},
+            {"  kafka: {servers: \"k:1\", prefix: a/b}",
+             "2:35: broker.kafka.prefix: `a/b` is no name; write letters, digits, `.`, `_` and `-`, at most 64, a letter or digit first"},
+            {"  kafka: {servers: \"k:1\", timeout: 1ms}",
+             "2:36: broker.kafka.timeout: 1ms is too little; write 500ms or more"},
+            {"  kafka: {servers: \"k:1\", secret_file: \"\"}",
+             "2:40: broker.kafka.secret_file: is empty; write the path of a file"},
+            {"  kafka: {servers: \"k:1\", properties: {acks: 1, acks: 2}}",
+             "2:49: broker.kafka.properties.acks: is given twice; keep one"},
+            {"  kafka: {servers: \"k:1\", topics: {partitions: 0}}",
+             "2:48: broker.kafka.topics.partitions: 0 is too little; write 1 or more"},
+            {"  kafka: {servers: \"k:1\", topics: {replication: 2, min_insync: 3}}",
+             "2:64: broker.kafka.topics.min_insync: is above replication, so that nothing could ever be written; make it one less, or leave it out"},
+        };
+    /* clang-format on */
+
+    check_each("broker:\n", LEAST, wrong, ARRAY_LEN(wrong));
+}
+END_TEST
+
 START_TEST(wrong_addresses)
 {
     /* clang-format off */
@@ -642,8 +677,8 @@ START_TEST(programs_that_are_not_there_are_named)
 END_TEST
 
 TESTS("common", "settings_errors", wrong_settings_of_the_ingress,
-      wrong_addresses, wrong_settings_of_a_queue, wrong_handlers,
-      wrong_names_with_values, wrong_routes,
+      wrong_settings_of_kafka, wrong_addresses, wrong_settings_of_a_queue,
+      wrong_handlers, wrong_names_with_values, wrong_routes,
       routes_that_match_the_same_are_named,
       routes_that_differ_in_one_thing_are_fine, wrong_files,
       a_nul_byte_is_refused_with_its_place,

@@ -193,6 +193,7 @@ static void
 check_defaults(const struct settings *settings)
 {
     ck_assert_ptr_nonnull(strstr(settings->directory, "/cloakroom-data"));
+    ck_assert_ptr_null(settings->kafka.servers);
     ck_assert_str_eq(settings->listen.host, "127.0.0.1");
     ck_assert_uint_eq(settings->listen.port, 8080);
     ck_assert_str_eq(settings->admin.host, "127.0.0.1");
@@ -240,6 +241,69 @@ START_TEST(the_printed_defaults_load_to_the_defaults)
     OWNED(settings) settings = settings_file_good(&file, text);
     check_defaults(settings);
     free(text);
+    settings_file_fini(&file);
+}
+END_TEST
+
+START_TEST(a_file_that_names_kafka_has_no_directory)
+{
+    struct settings_file file;
+
+    settings_file_init(&file);
+    OWNED(settings)
+    settings = settings_file_good(
+        &file,
+        "broker:\n"
+        "  embedded:\n"
+        "  kafka:\n"
+        "    servers: \"k1:9092,[2001:db8::1]:9093\"\n"
+        "    prefix: shop.test\n"
+        "    view: /var/view\n"
+        "    secret_file: keys/ticket.key\n"
+        "    timeout: 2s\n"
+        "    properties: {security.protocol: SASL_SSL,\n"
+        "                 sasl.password: \"\"}\n"
+        "    topics: {partitions: 6, replication: 3, min_insync: 1}\n" LEAST);
+    const struct kafka_settings *kafka = &settings->kafka;
+    char *secret = mem_printf("%s/keys/ticket.key", file.folder);
+    ck_assert_ptr_null(settings->directory);
+    ck_assert_str_eq(kafka->servers, "k1:9092,[2001:db8::1]:9093");
+    ck_assert_str_eq(kafka->prefix, "shop.test");
+    ck_assert_str_eq(kafka->view, "/var/view");
+    ck_assert_str_eq(kafka->secret_file, secret);
+    ck_assert_int_eq(kafka->timeout, 2000);
+    ck_assert_uint_eq(kafka->properties_len, 2);
+    ck_assert_str_eq(kafka->properties[0].name, "security.protocol");
+    ck_assert_str_eq(kafka->properties[0].value, "SASL_SSL");
+    ck_assert_int_eq(kafka->properties[1].line, 10);
+    ck_assert_int_eq(kafka->properties[1].column, 18);
+    ck_assert_uint_eq(kafka->partitions, 6);
+    ck_assert_uint_eq(kafka->replication, 3);
+    ck_assert_uint_eq(kafka->min_insync, 1);
+    free(secret);
+    settings_file_fini(&file);
+}
+END_TEST
+
+START_TEST(kafka_needs_no_more_than_its_servers)
+{
+    struct settings_file file;
+
+    settings_file_init(&file);
+    OWNED(settings)
+    settings = settings_file_good(
+        &file, "broker: {kafka: {servers: \"k:9092\"}}\n" LEAST);
+    const struct kafka_settings *kafka = &settings->kafka;
+    char *view = mem_printf("%s/cloakroom-view", file.folder);
+    ck_assert_str_eq(kafka->prefix, "cloakroom");
+    ck_assert_str_eq(kafka->view, view);
+    ck_assert_ptr_nonnull(strstr(kafka->secret_file, "/ticket.key"));
+    ck_assert_int_eq(kafka->timeout, 5000);
+    ck_assert_uint_eq(kafka->properties_len, 0);
+    ck_assert_uint_eq(kafka->partitions, 12);
+    ck_assert_uint_eq(kafka->replication, 0);
+    ck_assert_uint_eq(kafka->min_insync, 0);
+    free(view);
     settings_file_fini(&file);
 }
 END_TEST
@@ -357,7 +421,8 @@ END_TEST
 TESTS("common", "settings_load", the_whole_shape_is_read, routes_are_read,
       queues_are_read, handlers_are_read, what_is_left_out_has_its_default,
       the_printed_defaults_load_to_the_defaults,
-      files_from_other_systems_are_read, aliases_stand_for_their_anchors,
-      addresses_are_read_in_every_form,
+      a_file_that_names_kafka_has_no_directory,
+      kafka_needs_no_more_than_its_servers, files_from_other_systems_are_read,
+      aliases_stand_for_their_anchors, addresses_are_read_in_every_form,
       a_word_alone_is_looked_for_where_handlers_look,
       a_relative_path_of_the_file_is_made_absolute)

@@ -179,10 +179,10 @@ END_TEST
 START_TEST(the_configuration_wins_except_over_ours)
 {
     struct pair configured[] = {
-        {mem_strdup("PATH"), mem_strdup("/opt/bin")},
-        {mem_strdup("COLOR"), mem_strdup("blue")},
-        {mem_strdup("HTTP_X_LIST"), mem_strdup("fixed")},
-        {mem_strdup("CLOAKROOM_QUEUE"), mem_strdup("fake")},
+        {.name = mem_strdup("PATH"), .value = mem_strdup("/opt/bin")},
+        {.name = mem_strdup("COLOR"), .value = mem_strdup("blue")},
+        {.name = mem_strdup("HTTP_X_LIST"), .value = mem_strdup("fixed")},
+        {.name = mem_strdup("CLOAKROOM_QUEUE"), .value = mem_strdup("fake")},
     };
     struct built it = {0};
 

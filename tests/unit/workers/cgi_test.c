@@ -150,7 +150,8 @@ END_TEST
 /* The zoo's folder stands for a release's. */
 START_TEST(a_release_runs_what_lies_in_its_folder)
 {
-    struct pair environment = {mem_strdup("ROOT"), mem_strdup("/{release}")};
+    struct pair environment = {.name = mem_strdup("ROOT"),
+                               .value = mem_strdup("/{release}")};
     static char argument[] = "of {release}";
     struct fixture it;
 
@@ -306,7 +307,7 @@ END_TEST
 START_TEST(what_a_program_leaves_behind_is_dead_at_its_end)
 {
     char directory[] = "/tmp/cloakroom-test-XXXXXX";
-    struct pair where = {mem_strdup("PID_FILE"), NULL};
+    struct pair where = {.name = mem_strdup("PID_FILE"), .value = NULL};
     struct fixture it;
     static const char *const programs[] = {"daemon.sh", "background.sh"};
 

@@ -1,0 +1,471 @@
+/* submit.c - puts requests on their queues. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kafka/bodies.h"
+#include "broker/kafka/control_log.h"
+#include "broker/kafka/follow.h"
+#include "broker/kafka/kafka_priv.h"
+#include "common/lock.h"
+#include "common/mem.h"
+#include "common/own.h"
+
+#define ORIGIN_MAX                                                             \
+    (64 * 1024) /* bytes; with it a record is within its limit                 \
+                 */
+
+/* ---- who is admitted ----------------------------------------------------- */
+
+/* An `accepted` of ours that is stored; the view may not have read it yet. */
+struct mark {
+    int64_t offset;
+    unsigned queue;
+};
+
+/* Those of one partition, by offset. */
+struct trail {
+    struct mark *marks;
+    size_t first, len, room; /* the marks from first on, len in all */
+};
+
+struct admission {
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t idle;
+    bool closed;
+    unsigned inside; /* submissions that are not answered */
+    /* By queue: those of ours that the view has not read. They count for
+     * max_depth as if it had. */
+    uint64_t *unread;
+    struct trail *trails; /* by partition */
+};
+
+void
+kafka_submit_open(struct kafka *kafka)
+{
+    struct admission *admission = mem_new(struct admission);
+    const size_t queues = kafka->settings->queues_len + 1;
+
+    pthread_mutex_init(&admission->lock, NULL);
+    pthread_cond_init(&admission->idle, NULL);
+    admission->unread = mem_zalloc(queues * sizeof(*admission->unread));
+    admission->trails =
+        mem_zalloc((size_t)kafka->partitions * sizeof(*admission->trails));
+    kafka->admission = admission;
+}
+
+void
+kafka_submit_stop(struct kafka *kafka)
+{
+    struct admission *admission = kafka->admission;
+
+    if (admission == NULL)
+        return;
+    LOCKED(&admission->lock);
+    admission->closed = true;
+    while (admission->inside > 0)
+        pthread_cond_wait(&admission->idle, &admission->lock);
+}
+
+void
+kafka_submit_close(struct kafka *kafka)
+{
+    struct admission *admission = TAKE(kafka->admission);
+
+    if (admission == NULL)
+        return;
+    for (int32_t i = 0; i < kafka->partitions; i++)
+        free(admission->trails[i].marks);
+    free(admission->trails);
+    free(admission->unread);
+    free(admission);
+}
+
+static bool
+enter(struct admission *admission)
+{
+    LOCKED(&admission->lock);
+    if (admission->closed)
+        return false;
+    admission->inside++;
+    return true;
+}
+
+static void
+leave(struct admission *admission)
+{
+    LOCKED(&admission->lock);
+    if (--admission->inside == 0)
+        pthread_cond_broadcast(&admission->idle);
+}
+
+/* Forgets what the view has read; true if there was anything. The lock is held.
+ */
+static bool
+forget_read(struct kafka *kafka, struct follow *follow)
+{
+    struct admission *admission = kafka->admission;
+    bool any = false;
+
+    for (int32_t i = 0; i < kafka->partitions; i++) {
+        struct trail *trail = &admission->trails[i];
+        if (trail->first == trail->len)
+            continue;
+        const int64_t next = follow_next(follow, i);
+        for (; trail->first < trail->len &&
+               trail->marks[trail->first].offset < next;
+             trail->first++) {
+            admission->unread[trail->marks[trail->first].queue]--;
+            any = true;
+        }
+        if (trail->first == trail->len)
+            trail->first = trail->len = 0;
+    }
+    return any;
+}
+
+static void
+add_mark(struct trail *trail, unsigned queue, int64_t offset)
+{
+    if (trail->len == trail->room && trail->first > trail->len / 2) {
+        trail->len -= trail->first;
+        memmove(trail->marks, trail->marks + trail->first,
+                trail->len * sizeof(*trail->marks));
+        trail->first = 0;
+    }
+    if (trail->len == trail->room) {
+        trail->room = trail->room == 0 ? 16 : 2 * trail->room;
+        trail->marks =
+            mem_grow(trail->marks, trail->room, sizeof(*trail->marks));
+    }
+    trail->marks[trail->len++] = (struct mark){offset, queue};
+}
+
+/* Is there room in the queue? Then it is taken, until release_room. */
+static bool
+take_room(struct kafka *kafka, struct follow *follow, unsigned queue)
+{
+    struct admission *admission = kafka->admission;
+    uint64_t depth;
+
+    LOCKED(&admission->lock);
+    do /* what is read between the two would count twice */
+        depth = follow_depth(follow, queue);
+    while (forget_read(kafka, follow));
+    if (depth + admission->unread[queue] >=
+        kafka->settings->queues[queue].max_depth)
+        return false;
+    admission->unread[queue]++;
+    return true;
+}
+
+/* accepted: where the fact stands that the view will count; -1: there is none.
+ */
+static void
+release_room(struct kafka *kafka, unsigned queue, int32_t partition,
+             int64_t accepted)
+{
+    struct admission *admission = kafka->admission;
+
+    LOCKED(&admission->lock);
+    if (accepted < 0)
+        admission->unread[queue]--;
+    else
+        add_mark(&admission->trails[partition], queue, accepted);
+}
+
+/* ---- one submission ------------------------------------------------------ */
+
+struct sending {
+    struct kafka *kafka;
+    struct submission *submission;
+    struct follow *follow; /* NULL: there is no view, and no depth */
+    struct key_claim claim;
+    int refusal;   /* why it may not be queued; 0: it may */
+    bool has_room; /* owes release_room */
+    unsigned flags;
+    wall_ms at;
+    wall_ms paused_since;
+    struct body_store body;
+    struct delivery request, accepted;
+    _Atomic unsigned left; /* of the two */
+};
+
+/* Frees it. */
+static void
+answer(struct sending *sending, int r)
+{
+    struct kafka *kafka = sending->kafka;
+    struct submission *submission = sending->submission;
+
+    if (sending->has_room)
+        release_room(kafka, submission->queue, 0, -1);
+    submission->r = r;
+    submission->submitted = sending->at;
+    free(sending);
+    submission->on_submitted(submission);
+    leave(kafka->admission);
+}
+
+static void
+join(struct sending *sending)
+{
+    sending->submission->ticket = sending->claim.first;
+    sending->submission->joined = true;
+    answer(sending, 0);
+}
+
+/* ---- its two records ----------------------------------------------------- */
+
+/* What the two came to, together. */
+static int
+result_of(int request, int accepted)
+{
+    if (request == accepted)
+        return request;
+    if (request < 0 && accepted < 0 && request != -ECOMM && accepted != -ECOMM)
+        return request;
+    return -ECOMM; /* one is stored, or may be */
+}
+
+static void
+on_delivered(struct sending *sending)
+{
+    struct submission *submission = sending->submission;
+    const struct delivery *accepted = &sending->accepted;
+
+    if (atomic_fetch_sub(&sending->left, 1) > 1)
+        return;
+    const int r = result_of(sending->request.r, accepted->r);
+    if (accepted->r == 0 && sending->has_room) {
+        release_room(sending->kafka, submission->queue, accepted->partition,
+                     accepted->offset);
+        sending->has_room = false;
+    }
+    if (r == 0 && sending->follow != NULL)
+        follow_expect(sending->follow, accepted->partition, accepted->offset);
+    if (r == 0)
+        submission->paused_since = sending->paused_since;
+    answer(sending, r);
+}
+
+static void
+on_request(struct delivery *delivery)
+{
+    on_delivered(CONTAINER_OF(delivery, struct sending, request));
+}
+
+static void
+on_accepted(struct delivery *delivery)
+{
+    on_delivered(CONTAINER_OF(delivery, struct sending, accepted));
+}
+
+static void
+send_request(struct sending *sending)
+{
+    const struct submission *submission = sending->submission;
+    struct kafka *kafka = sending->kafka;
+    char key[RECORD_KEY_MAX];
+    struct queued request = {
+        .ticket = submission->ticket,
+        .queue = slice_of(kafka->settings->queues[submission->queue].name),
+        .at = sending->at,
+        .flags = sending->flags,
+        .origin = submission->origin,
+        .has_replays = submission->replays != NULL,
+        .body = sending->body.ref,
+    };
+
+    if (request.has_replays)
+        request.replays = *submission->replays;
+    if (request.body.size == 0)
+        request.message = submission->message;
+    rd_kafka_headers_t *headers = queued_write(&request, key);
+    sending->request.on_delivered = on_request;
+    producer_lend(kafka->producer, kafka->request_topics[submission->queue],
+                  kafka_partition(kafka, &submission->ticket), key,
+                  request.message, headers, &sending->request);
+}
+
+static void
+send_accepted(struct sending *sending)
+{
+    const struct submission *submission = sending->submission;
+    struct kafka *kafka = sending->kafka;
+    struct fact fact = {
+        .kind = FACT_ACCEPTED,
+        .ticket = submission->ticket,
+        .queue = slice_of(kafka->settings->queues[submission->queue].name),
+        .at = sending->at,
+        .flags = sending->flags,
+        .size = submission->message.len,
+        .has_other = submission->replays != NULL,
+        .body = sending->body.ref,
+    };
+
+    if (fact.has_other)
+        fact.other = *submission->replays;
+    if (submission->key != NULL)
+        fact.key = *submission->key;
+    sending->accepted.on_delivered = on_accepted;
+    kafka_send_fact(kafka, kafka->producer,
+                    kafka_partition(kafka, &submission->ticket), &fact,
+                    &sending->accepted);
+}
+
+static void
+send_records(struct sending *sending)
+{
+    sending->left = 2;
+    send_request(sending);
+    send_accepted(sending);
+}
+
+/* ---- what goes before ---------------------------------------------------- */
+
+/* Of what was done before the request itself: nothing of that is stored. */
+static int
+result_before(int r)
+{
+    return r == -ECOMM ? -ENOTCONN : r;
+}
+
+static void
+on_stored(struct body_store *body)
+{
+    struct sending *sending = CONTAINER_OF(body, struct sending, body);
+
+    if (body->r < 0)
+        answer(sending, result_before(body->r));
+    else
+        send_records(sending);
+}
+
+static void
+store(struct sending *sending)
+{
+    struct submission *submission = sending->submission;
+
+    if (!bodies_needs(submission->message)) {
+        send_records(sending);
+        return;
+    }
+    sending->body.message = submission->message;
+    sending->body.on_stored = on_stored;
+    bodies_store(sending->kafka, sending->kafka->producer, &submission->ticket,
+                 &sending->body);
+}
+
+/* On the view's thread. */
+static void
+on_claimed(struct key_claim *claim)
+{
+    struct sending *sending = CONTAINER_OF(claim, struct sending, claim);
+
+    if (claim->r < 0) {
+        answer(sending, result_before(claim->r));
+    } else if (claim->is_first) {
+        store(sending);
+    } else if (claim->has_facts) {
+        join(sending);
+    } else { /* whoever wanted it first may have died before it was queued */
+        sending->flags |= REQUEST_TWIN;
+        sending->submission->ticket = claim->first;
+        sending->submission->joined = true;
+        store(sending);
+    }
+}
+
+static void
+on_key_found(struct key_claim *claim)
+{
+    struct sending *sending = CONTAINER_OF(claim, struct sending, claim);
+
+    if (claim->r == 0)
+        join(sending);
+    else
+        answer(sending, claim->r == -ENOENT ? sending->refusal : claim->r);
+}
+
+static void
+claim_key(struct sending *sending)
+{
+    const struct submission *submission = sending->submission;
+    const struct queue_settings *queue =
+        &sending->kafka->settings->queues[submission->queue];
+
+    sending->claim = (struct key_claim){
+        .key = submission->key,
+        .queue = queue->name,
+        .ticket = submission->ticket,
+        .until = sending->at + queue->keys,
+        .on_claimed = sending->refusal < 0 ? on_key_found : on_claimed,
+    };
+    if (sending->refusal < 0) /* who repeats an old one is joined to it */
+        follow_find_key(sending->follow, &sending->claim);
+    else
+        follow_claim_key(sending->follow, &sending->claim);
+}
+
+static size_t
+size_of(const struct origin *origin)
+{
+    return origin->peer.len + origin->local.len + origin->scheme.len +
+           origin->principal.len + origin->route.len;
+}
+
+/* 0, or why it is not to be queued. */
+static int
+admit(struct sending *sending)
+{
+    const struct submission *submission = sending->submission;
+    struct kafka *kafka = sending->kafka;
+    struct control control;
+
+    control_log_state(kafka->control, submission->queue, &control);
+    if (control.state != CONTROL_OPEN)
+        sending->paused_since = control.since;
+    if (!control.accepting)
+        return -ECONNREFUSED;
+    if (size_of(&submission->origin) > ORIGIN_MAX)
+        return -EMSGSIZE;
+    if (sending->follow == NULL)
+        return 0;
+    sending->has_room = take_room(kafka, sending->follow, submission->queue);
+    return sending->has_room ? 0 : -ENOBUFS;
+}
+
+void
+kafka_submit(struct broker *broker, struct submission *submission)
+{
+    struct kafka *kafka = kafka_of(broker);
+    struct follow *follow = atomic_load(&kafka->follow);
+    int r = 0;
+
+    assert(submission->queue < kafka->settings->queues_len);
+    submission->joined = false;
+    submission->paused_since = 0;
+    if (!enter(kafka->admission)) {
+        submission->r = -ESHUTDOWN;
+        submission->on_submitted(submission);
+        return;
+    }
+    struct sending *sending = mem_new(struct sending);
+    sending->kafka = kafka;
+    sending->submission = submission;
+    sending->at = clock_wall();
+    sending->flags = (submission->idempotent ? REQUEST_IDEMPOTENT : 0) |
+                     (submission->key != NULL ? REQUEST_KEYED : 0);
+    if (submission->key != NULL && follow == NULL)
+        r = kafka_follow(kafka, &follow, NULL);
+    sending->follow = follow;
+    if (r == 0)
+        r = sending->refusal = admit(sending);
+    if (submission->key != NULL && follow != NULL)
+        claim_key(sending);
+    else if (r < 0)
+        answer(sending, r);
+    else
+        store(sending);
+}

@@ -1,0 +1,508 @@
+/* upkeep.c - what an ingress sees to: ttl, orphans, retention, the log's size.
+ */
+#include "broker/kafka/upkeep.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kafka/bodies.h"
+#include "broker/kafka/client.h"
+#include "broker/kafka/control_log.h"
+#include "broker/kafka/topics.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/own.h"
+#include "common/problem.h"
+
+#define EVERY       1000  /* ms */
+#define MORE        50    /* ms, where there was more than a piece */
+#define PIECE       256   /* rows of a kind, of a queue, at a time */
+#define FRESH       2000  /* ms; what ended so lately stays, for its readers */
+#define GRACE       300   /* ms; the owner of a partition decides sooner */
+#define CUT_EVERY   60000 /* ms */
+#define CUT_LIMIT   10000 /* ms for a question or an order to Kafka */
+#define FAILURE_CAP 4096
+/* Pieces that are younger may be of a message of which nothing else was stored
+ * so far. */
+#define PIECE_AGE   3600000 /* ms */
+
+static const char silent[] = "its worker was silent for longer than its lease";
+
+struct upkeep {
+    mono_ms next, next_cut;
+    _Atomic unsigned deciding; /* orphans that the clerk has */
+    _Atomic bool cutting;
+    /* The clerk's: */
+    rd_kafka_t *admin; /* NULL: not made so far */
+};
+
+struct upkeep *
+upkeep_new(void)
+{
+    return mem_new(struct upkeep);
+}
+
+void
+upkeep_free(struct upkeep *upkeep)
+{
+    if (upkeep != NULL && upkeep->admin != NULL)
+        rd_kafka_destroy(upkeep->admin);
+    free(upkeep);
+}
+
+mono_ms
+upkeep_next(const struct follow *follow)
+{
+    return follow->upkeep->next;
+}
+
+/* Runs over the first tickets of a list, until `each` says 0 or fails. 1: there
+ * may be more. */
+static int
+run_over(struct follow *follow, enum view_list which, unsigned queue,
+         wall_ms until,
+         int (*each)(struct follow *, unsigned, const struct view_row *))
+{
+    const struct view_row *row;
+    struct ticket *tickets = NULL;
+    size_t len = 0;
+    size_t done = 0;
+    int r = view_list(follow->view, which, follow->lanes[queue], PIECE, until,
+                      &tickets, &len);
+
+    while (r >= 0 && done < len) {
+        r = view_find(follow->view, &tickets[done], &row);
+        if (r == 1)
+            r = each(follow, queue, row);
+        if (r <= 0)
+            break;
+        done++;
+    }
+    free(tickets);
+    return r < 0 ? r : done == PIECE;
+}
+
+/* ---- ttl ----------------------------------------------------------------- */
+
+static int
+expire(struct follow *follow, unsigned queue, const struct view_row *row)
+{
+    struct kafka *kafka = follow->kafka;
+    const wall_ms now = clock_wall();
+
+    if (control_log_open_for(kafka->control, queue, row->submitted, now) <=
+        kafka->settings->queues[queue].ttl)
+        return 0;
+    const struct fact fact = {
+        .kind = FACT_EXPIRED,
+        .at = now,
+        .queue = slice_of(kafka->settings->queues[queue].name),
+        .ticket = row->ticket,
+    };
+    kafka_send_fact(kafka, kafka->producer, row->partition, &fact, NULL);
+    return 1;
+}
+
+/* ---- orphans ------------------------------------------------------------- */
+
+struct decision {
+    struct job job;
+    struct ticket ticket;
+    unsigned queue;
+    int32_t partition;
+    unsigned flags;
+    struct fold_ticket fold;
+};
+
+/* Copies the request to the dead letters: its offset there; -1: it is gone.
+ * Else negative: not now. */
+static int64_t
+bury(struct kafka *kafka, const struct decision *decision)
+{
+    char key[RECORD_KEY_MAX];
+    rd_kafka_message_t *message;
+    struct queued request;
+    struct error err;
+
+    if (decision->fold.request < 0)
+        return -1;
+    int r = bodies_read_request(kafka, kafka->request_topics[decision->queue],
+                                decision->partition, decision->fold.request,
+                                &message, &request, &err);
+    if (r < 0)
+        return r == -EIO ? -1 : -ENOTCONN;
+    int64_t offset = -1;
+    if (ticket_eq(&request.ticket, &decision->ticket)) {
+        rd_kafka_headers_t *headers = queued_write(&request, key);
+        offset = producer_send_wait(
+            kafka->producer, kafka->dead_topics[decision->queue],
+            decision->partition, key, request.message, headers);
+        if (offset < 0)
+            offset = -ENOTCONN;
+    }
+    rd_kafka_message_destroy(message);
+    return offset;
+}
+
+static void
+fail(struct kafka *kafka, const struct decision *decision, struct fact *fact,
+     enum outcome outcome, int status, const char *reason)
+{
+    struct buf message;
+
+    fact->kind = FACT_FAILED;
+    fact->state =
+        outcome == OUTCOME_CANCELLED ? TICKET_CANCELLED : TICKET_FAILED;
+    fact->reason = slice_of(reason);
+    buf_init(&message, FAILURE_CAP);
+    if (problem_message(&message, status, outcome_word(outcome), reason,
+                        &decision->ticket) == 0) {
+        fact->message = buf_slice(&message);
+        kafka_send_fact(kafka, kafka->producer, decision->partition, fact,
+                        NULL);
+    }
+    buf_fini(&message);
+}
+
+static void
+decide(struct kafka *kafka, const struct decision *decision)
+{
+    const struct queue_settings *queue =
+        &kafka->settings->queues[decision->queue];
+    const unsigned attempts = decision->fold.attempts;
+    const struct verdict verdict = outcome_decide(
+        OUTCOME_LOST, queued_is_repeatable(decision->flags, queue), attempts,
+        queue);
+    struct fact fact = {
+        .kind = FACT_RETRY,
+        .at = clock_wall(),
+        .queue = slice_of(queue->name),
+        .ticket = decision->ticket,
+        .run = decision->fold.run,
+        .attempt = attempts,
+        .put_backs = decision->fold.put_backs,
+        .request = decision->fold.request,
+        .dead = -1,
+    };
+
+    if (decision->fold.is_cancelled) {
+        fail(kafka, decision, &fact, OUTCOME_CANCELLED, 410,
+             "cancelled by the client while it ran");
+    } else if (verdict.action == ACTION_RETRY) {
+        fact.counted = true;
+        fact.delay = outcome_backoff(queue->backoff_first, queue->backoff_max,
+                                     attempts, randombytes_random());
+        fact.reason = slice_of(silent);
+        log_ticket(EVENT_RETRY, &decision->ticket, queue->name, attempts,
+                   "wait_ms=%lld text=\"%s\"", (long long)fact.delay, silent);
+        kafka_send_fact(kafka, kafka->producer, decision->partition, &fact,
+                        NULL);
+    } else {
+        if (verdict.dead_letter)
+            fact.dead = bury(kafka, decision);
+        if (fact.dead < -1)
+            return; /* the next time */
+        log_ticket(EVENT_DEAD, &decision->ticket, queue->name, attempts,
+                   "text=\"%s\"", silent);
+        fail(kafka, decision, &fact, OUTCOME_LOST, verdict.status, silent);
+    }
+}
+
+static void
+run_decision(struct follow *follow, struct job *job)
+{
+    struct decision *decision = CONTAINER_OF(job, struct decision, job);
+
+    if (!atomic_load(&follow->closing))
+        decide(follow->kafka, decision);
+    free(decision);
+    follow->upkeep->deciding--;
+    follow_back(follow);
+}
+
+static int
+give_to_clerk(struct follow *follow, unsigned queue, const struct view_row *row)
+{
+    struct decision *decision = mem_new(struct decision);
+
+    decision->job.run = run_decision;
+    decision->ticket = row->ticket;
+    decision->queue = queue;
+    decision->partition = row->partition;
+    decision->flags = row->flags;
+    decision->fold = row->fold;
+    follow->upkeep->deciding++;
+    follow_give(follow);
+    helper_post(&follow->clerk, &decision->job);
+    return 1;
+}
+
+/* ---- retention ----------------------------------------------------------- */
+
+static int
+drop_old(struct follow *follow, unsigned queue, const struct view_row *row)
+{
+    const struct queue_settings *settings =
+        &follow->kafka->settings->queues[queue];
+    const span_ms age = clock_wall() - row->ended;
+    const bool is_over = view_queue_at(follow->view, row->queue)->retained >
+                         settings->retention_bytes;
+
+    if (age <= settings->retention_age && (!is_over || age <= FRESH))
+        return 0;
+    int r = view_drop(follow->view, row);
+    return r < 0 ? r : 1;
+}
+
+/* ---- the log ------------------------------------------------------------- */
+
+/* What is to be cut, by what the view and the groups of queues rest on. */
+struct cut {
+    struct job job;
+    int64_t *facts, *pieces; /* by partition: nothing below is needed */
+    char **queues;           /* every queue that the view knows */
+    size_t queues_len;
+};
+
+static void
+cut_free(struct cut *cut)
+{
+    for (size_t i = 0; i < cut->queues_len; i++)
+        free(cut->queues[i]);
+    free(cut->queues);
+    free(cut->facts);
+    free(cut->pieces);
+    free(cut);
+}
+
+/* A commit says in its metadata from where in `tickets` one must read. */
+static int64_t
+position_of(const rd_kafka_topic_partition_t *commit)
+{
+    char text[24];
+    char *end;
+
+    if (commit->metadata_size == 0 || commit->metadata_size >= sizeof(text))
+        return 0;
+    memcpy(text, commit->metadata, commit->metadata_size);
+    text[commit->metadata_size] = '\0';
+    const long long position = strtoll(text, &end, 10);
+    return *end == '\0' && position > 0 ? position : 0;
+}
+
+/* Takes in the commits of one group; its requests below them are done. A
+ * partition without a commit is left whole. */
+static int
+take_commits(struct cut *cut, const rd_kafka_topic_partition_list_t *commits,
+             int32_t partitions, rd_kafka_topic_partition_list_t *before)
+{
+    bool *has = mem_zalloc((size_t)partitions * sizeof(*has));
+
+    for (int i = 0; i < commits->cnt; i++) {
+        const rd_kafka_topic_partition_t *commit = &commits->elems[i];
+        if (commit->err != RD_KAFKA_RESP_ERR_NO_ERROR || commit->offset < 0 ||
+            commit->partition >= partitions)
+            continue;
+        const int64_t position = position_of(commit);
+        int64_t *facts = &cut->facts[commit->partition];
+        has[commit->partition] = true;
+        if (position < *facts)
+            *facts = position;
+        rd_kafka_topic_partition_list_add(before, commit->topic,
+                                          commit->partition)
+            ->offset = commit->offset;
+    }
+    for (int32_t i = 0; i < partitions; i++) {
+        if (!has[i])
+            cut->facts[i] = 0;
+    }
+    free(has);
+    return 0;
+}
+
+static int
+ask_commits(struct follow *follow, struct cut *cut, const char *queue,
+            rd_kafka_queue_t *results, rd_kafka_topic_partition_list_t *before,
+            struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    const char *prefix = kafka->settings->kafka.prefix;
+    rd_kafka_t *admin = follow->upkeep->admin;
+    char *topic = mem_printf("%s.requests.%s", prefix, queue);
+    char *group = mem_printf("%s.%s", prefix, queue);
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new(kafka->partitions);
+    rd_kafka_event_t *event = NULL;
+    size_t len = 0;
+
+    rd_kafka_topic_partition_list_add_range(list, topic, 0,
+                                            kafka->partitions - 1);
+    rd_kafka_ListConsumerGroupOffsets_t *request =
+        rd_kafka_ListConsumerGroupOffsets_new(group, list);
+    rd_kafka_ListConsumerGroupOffsets(admin, &request, 1, NULL, results);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    free(topic);
+    free(group);
+
+    int r = client_await(results, CUT_LIMIT, &event, err);
+    if (r < 0)
+        return r;
+    const rd_kafka_group_result_t **groups =
+        rd_kafka_ListConsumerGroupOffsets_result_groups(
+            rd_kafka_event_ListConsumerGroupOffsets_result(event), &len);
+    const rd_kafka_topic_partition_list_t *commits =
+        len == 1 && rd_kafka_group_result_error(groups[0]) == NULL
+            ? rd_kafka_group_result_partitions(groups[0])
+            : NULL;
+    r = commits == NULL
+            ? error_set(err, -EIO, "the commits of a queue cannot be read")
+            : take_commits(cut, commits, kafka->partitions, before);
+    rd_kafka_event_destroy(event);
+    return r;
+}
+
+static void
+add_cut(rd_kafka_topic_partition_list_t *before, const char *topic,
+        int32_t partition, int64_t offset)
+{
+    rd_kafka_topic_partition_list_add(before, topic, partition)->offset =
+        offset;
+}
+
+/* Kafka refuses an offset beyond the end, and minds none below the start. */
+static int
+cut_pieces(struct follow *follow, const struct cut *cut,
+           rd_kafka_topic_partition_list_t *before, struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    int64_t young = 0;
+    int r = 0;
+
+    for (int32_t i = 0; i < kafka->partitions && r == 0; i++) {
+        r = client_offset_at(follow->upkeep->admin, kafka->bodies_topic, i,
+                             clock_wall() - PIECE_AGE, &young, CUT_LIMIT, err);
+        if (r == 0)
+            add_cut(before, kafka->bodies_topic, i,
+                    cut->pieces[i] < young ? cut->pieces[i] : young);
+    }
+    return r;
+}
+
+static int
+cut_log(struct follow *follow, struct cut *cut, struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    struct upkeep *upkeep = follow->upkeep;
+    int r = upkeep->admin == NULL
+                ? client_admin(kafka->settings, &upkeep->admin, err)
+                : 0;
+
+    if (r < 0)
+        return r;
+    rd_kafka_queue_t *results = rd_kafka_queue_new(upkeep->admin);
+    rd_kafka_topic_partition_list_t *before =
+        rd_kafka_topic_partition_list_new(kafka->partitions);
+    for (size_t i = 0; i < cut->queues_len && r == 0; i++)
+        r = ask_commits(follow, cut, cut->queues[i], results, before, err);
+    for (int32_t i = 0; i < kafka->partitions && r == 0; i++)
+        add_cut(before, kafka->tickets_topic, i, cut->facts[i]);
+    if (r == 0)
+        r = cut_pieces(follow, cut, before, err);
+    if (r == 0)
+        r = client_delete_records(upkeep->admin, before, CUT_LIMIT, err);
+    rd_kafka_topic_partition_list_destroy(before);
+    rd_kafka_queue_destroy(results);
+    return r;
+}
+
+static void
+run_cut(struct follow *follow, struct job *job)
+{
+    struct cut *cut = CONTAINER_OF(job, struct cut, job);
+    char quoted[400];
+    struct error err;
+
+    if (!atomic_load(&follow->closing) && cut_log(follow, cut, &err) < 0)
+        log_event(EVENT_KAFKA_ERROR, "facility=DELETE text=%s",
+                  log_quote(slice_of(err.text), quoted, sizeof(quoted)));
+    cut_free(cut);
+    atomic_store(&follow->upkeep->cutting, false);
+    follow_back(follow);
+}
+
+static int
+start_cut(struct follow *follow)
+{
+    const int32_t partitions = follow->kafka->partitions;
+    struct cut *cut = mem_new(struct cut);
+    int r = view_commit(follow->view);
+
+    cut->job.run = run_cut;
+    cut->facts = mem_zalloc((size_t)partitions * sizeof(*cut->facts));
+    cut->pieces = mem_zalloc((size_t)partitions * sizeof(*cut->pieces));
+    for (int32_t i = 0; i < partitions && r == 0; i++)
+        r = view_floor(follow->view, i, &cut->facts[i], &cut->pieces[i]);
+    cut->queues_len = view_queues(follow->view);
+    cut->queues = mem_zalloc((cut->queues_len + 1) * sizeof(*cut->queues));
+    for (unsigned i = 0; i < cut->queues_len; i++)
+        cut->queues[i] = mem_strdup(view_queue_at(follow->view, i)->name);
+    if (r < 0) {
+        cut_free(cut);
+        return r;
+    }
+    atomic_store(&follow->upkeep->cutting, true);
+    follow_give(follow);
+    helper_post(&follow->clerk, &cut->job);
+    return 0;
+}
+
+/* ---- all of it ----------------------------------------------------------- */
+
+static int
+run_queue(struct follow *follow, unsigned queue, bool orphans)
+{
+    struct control control;
+    int r = 0;
+    bool more = false;
+
+    control_log_state(follow->kafka->control, queue, &control);
+    /* While it is paused no ttl runs, and one request may be probed. */
+    if (control.state == CONTROL_OPEN)
+        r = run_over(follow, VIEW_WAIT, queue, 0, expire);
+    more = r == 1;
+    if (r >= 0 && orphans)
+        r = run_over(follow, VIEW_ORPHANS, queue, clock_wall() - GRACE,
+                     give_to_clerk);
+    if (r >= 0)
+        r = run_over(follow, VIEW_END, queue, 0, drop_old);
+    return r < 0 ? r : more || r == 1;
+}
+
+int
+upkeep_run(struct follow *follow, mono_ms now)
+{
+    struct upkeep *upkeep = follow->upkeep;
+    const size_t queues = follow->kafka->settings->queues_len;
+    const bool orphans = upkeep->deciding == 0;
+    bool more = false;
+    int r = 0;
+
+    for (unsigned i = 0; i < queues && r >= 0; i++) {
+        r = run_queue(follow, i, orphans);
+        more |= r == 1;
+    }
+    if (r >= 0) {
+        r = view_drop_keys(follow->view, clock_wall(), PIECE);
+        more |= r == PIECE;
+    }
+    upkeep->next = now + (more ? MORE : EVERY);
+    if (upkeep->next_cut == 0)
+        upkeep->next_cut = now + CUT_EVERY;
+    if (r < 0 || now < upkeep->next_cut || atomic_load(&upkeep->cutting))
+        return r < 0 ? r : 0;
+    upkeep->next_cut = now + CUT_EVERY;
+    return start_cut(follow);
+}

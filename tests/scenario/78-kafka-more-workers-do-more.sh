@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# 1, 2 and 4 workers of one slot each on a handler that sleeps: with twice the
+# slots a backlog is worked off in clearly less time, and nothing runs twice.
+. "$(dirname "$0")/lib.sh"
+
+handler nap <<'CGI'
+#!/bin/bash
+echo "start $EPOCHREALTIME $CLOAKROOM_TICKET" >>"$MARKS/runs"
+sleep 0.02
+printf 'Content-Type: text/plain\n\nslept'
+echo "end $EPOCHREALTIME" >>"$MARKS/runs"
+CGI
+configure <<EOF2
+routes:
+  - {path: /nap, queue: nap, wait: 0s}
+queues:
+  - name: nap
+    handler: {cgi: {command: ./cgi/nap, environment: {MARKS: $marks}}}
+    concurrency: 1
+EOF2
+start ingress ingress
+await_ready ingress
+requests=160
+workers_are() { [ "$("$CLOAKROOM" status -c "$config" --json | jq '.workers | length')" = "$1" ]; }
+took() { # from the first start to the last end, in ms
+    awk '$1 == "start" && !first {first = $2} $1 == "end" {last = $2}
+        END {printf "%d", (last - first) * 1000}' "$marks/runs"
+}
+total=0
+declare -A took=()
+started=0
+for workers in 1 2 4; do
+    run pause nap --wait --timeout 20s
+    is "pause" 0 "$code"
+    while [ $started -lt $workers ]; do
+        started=$((started + 1))
+        start "worker-$started" worker
+    done
+    await 30 workers_are $workers
+    python burst.py --port "$port" --clients 8 --requests $requests --method POST \
+        --data x /nap >"$dir/tickets"
+    is "tickets" $requests "$(grep -c '^202 ' "$dir/tickets")"
+    total=$((total + requests))
+    : >"$marks/runs"
+    run resume nap
+    all_done() { stat_is nap done $total; }
+    await 60 all_done
+    is "$workers workers: runs" $requests "$(grep -c '^start' "$marks/runs")"
+    is "$workers workers: runs of different tickets" $requests \
+        "$(awk '$1 == "start" {print $3}' "$marks/runs" | sort -u | wc -l)"
+    took[$workers]=$(took)
+    echo "$workers workers: $requests requests in ${took[$workers]} ms"
+done
+# Four slots have 160 ms of sleep for 800 ms of one; the machine has other work.
+holds "two do more than one" test $((took[2] * 10)) -lt $((took[1] * 8))
+holds "four do more than two" test $((took[4] * 10)) -lt $((took[2] * 9))
+for ((i = 1; i <= started; i++)); do stop "worker-$i"; done
+stop ingress
