@@ -120,7 +120,9 @@ static int
 make_key(const char *path, struct error *err)
 {
     uint8_t key[SECRET_BYTES];
-    char *draft = mem_printf("%s.%d", path, (int)getpid());
+    /* In containers every process is the first: the pid alone may be shared. */
+    char *draft = mem_printf("%s.%d.%08x", path, (int)getpid(),
+                             (unsigned)randombytes_random());
     int r = 0;
 
     randombytes_buf(key, sizeof(key));

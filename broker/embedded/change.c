@@ -65,7 +65,8 @@ plan(struct txn *txn, struct call *call)
 
 /* What goes with the change of one queue. */
 static int
-follow_up(struct txn *txn, struct lane *lane, const struct control *was)
+follow_up(struct txn *txn, struct lane *lane, const struct control *was,
+          const struct change *change)
 {
     const struct control *control = &lane->control;
     int r = 0;
@@ -74,7 +75,7 @@ follow_up(struct txn *txn, struct lane *lane, const struct control *was)
         r = barrier_row_all(txn, lane);
     if (control->state == CONTROL_OPEN && was->state != CONTROL_OPEN)
         r = barrier_row_drop(txn, lane);
-    if (r == 0 && control->upgrade.id[0] != '\0')
+    if (r == 0 && control->upgrade.id[0] != '\0' && change->upgrade != NULL)
         r = control_row_own(txn, lane);
     return r < 0 ? r : barrier_row_settle(txn, lane);
 }
@@ -97,7 +98,7 @@ apply(struct txn *txn, unsigned queue, const struct control *next,
                               ? upgrade_step_word(next->upgrade.step)
                               : change_word(change->kind),
                           next->release, change->by, change->why, NULL);
-    return r < 0 ? r : follow_up(txn, lane, &was);
+    return r < 0 ? r : follow_up(txn, lane, &was, change);
 }
 
 static int

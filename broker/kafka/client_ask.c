@@ -1,9 +1,11 @@
 /* client_ask.c - questions to Kafka that are waited for. */
+#include <poll.h>
 #include <stdlib.h>
 
 #include "broker/kafka/client.h"
 #include "common/mem.h"
 
+#define REFUSED_WAIT   20   /* ms */
 #define FIRST_PATIENCE 1000 /* ms */
 
 /* ---- offsets ------------------------------------------------------------- */
@@ -51,7 +53,7 @@ offsets_for_times(rd_kafka_t *client, rd_kafka_topic_partition_list_t *list,
     span_ms patience = FIRST_PATIENCE, left = limit;
     int r;
 
-    for (;; patience *= 2) {
+    for (;;) {
         asked = rd_kafka_topic_partition_list_copy(list);
         r = ask_offsets(client, asked, patience < left ? patience : left, err);
         left = until - clock_mono();
@@ -59,6 +61,10 @@ offsets_for_times(rd_kafka_t *client, rd_kafka_topic_partition_list_t *list,
             break;
         rd_kafka_topic_partition_list_destroy(asked);
         refresh_leaders(client, left);
+        /* It may have been refused at once. */
+        poll(NULL, 0, left < REFUSED_WAIT ? (int)left : REFUSED_WAIT);
+        if (patience < limit)
+            patience *= 2;
     }
     for (int i = 0; r == 0 && i < list->cnt; i++)
         list->elems[i].offset = asked->elems[i].offset;

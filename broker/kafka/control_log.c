@@ -343,10 +343,8 @@ open_consumer(struct control_log *log, struct error *err)
     int r = client_consumer(settings, 0, &log->consumer, err);
 
     if (r == 0)
-        r = client_admin(settings, &log->asker, err);
-    if (r == 0)
-        r = client_offset_at(log->asker, log->workers_topic, 0, since, &workers,
-                             control_patience(log), err);
+        r = client_offset_at(log->kafka->asker, log->workers_topic, 0, since,
+                             &workers, control_patience(log), err);
     if (r < 0)
         return r == -ETIMEDOUT
                    ? error_wrap(err, -ENOTCONN, "Kafka is out of reach")
@@ -486,8 +484,6 @@ control_log_close(struct control_log *log)
         rd_kafka_queue_destroy(log->queue);
     if (log->consumer != NULL)
         rd_kafka_destroy(log->consumer);
-    if (log->asker != NULL)
-        rd_kafka_destroy(log->asker);
     close(log->bell);
     if (log->guard >= 0)
         close(log->guard);

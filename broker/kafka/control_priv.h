@@ -88,8 +88,6 @@ struct control_log {
     struct kafka *kafka; /* constant, to `process` */
     char *control_topic, *workers_topic;
     rd_kafka_t *consumer;
-    rd_kafka_t *asker;       /* a broker answers one client in turn, and the
-                              * consumer's fetches wait up to half a second */
     rd_kafka_queue_t *queue; /* the consumer's */
     int bell;                /* wakes the reader */
     int guard;

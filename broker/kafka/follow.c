@@ -163,17 +163,21 @@ assign(struct follow *follow, struct error *err)
                : client_fails(err, error, "reading %s", kafka->tickets_topic);
 }
 
-/* Does the log have what is to be read next? 1; 0: it does not. */
 static int
-check_position(struct follow *follow, int32_t partition, int64_t *low,
-               struct error *err)
+ask_offsets(struct follow *follow, enum client_where where, int64_t *offsets,
+            struct error *err)
 {
-    const int64_t next = view_next(follow->view, partition);
-    int r = client_watermarks(follow->consumer, follow->kafka->tickets_topic,
-                              partition, low, &follow->goals[partition],
-                              ASK_LIMIT, err);
+    const struct kafka *kafka = follow->kafka;
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new(kafka->partitions);
 
-    return r < 0 ? r : next >= *low && next <= follow->goals[partition];
+    rd_kafka_topic_partition_list_add_range(list, kafka->tickets_topic, 0,
+                                            kafka->partitions - 1);
+    int r = client_offsets(kafka->asker, list, where, ASK_LIMIT, err);
+    for (int i = 0; r == 0 && i < list->cnt; i++)
+        offsets[list->elems[i].partition] = list->elems[i].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return r;
 }
 
 /* Finds where the log begins and ends; a view that does not fit is emptied. */
@@ -184,14 +188,16 @@ find_place(struct follow *follow, struct error *err)
     int64_t *lows = mem_zalloc((size_t)len * sizeof(*lows));
     uint64_t total = 0;
     bool fits = true, is_new = true;
-    int r = 0;
+    int r = ask_offsets(follow, CLIENT_OLDEST, lows, err);
 
-    for (int32_t i = 0; i < len && r >= 0; i++) {
-        r = check_position(follow, i, &lows[i], err);
-        fits &= r == 1;
-        is_new &= view_next(follow->view, i) == 0;
+    if (r == 0)
+        r = ask_offsets(follow, CLIENT_END, follow->goals, err);
+    for (int32_t i = 0; i < len && r == 0; i++) {
+        const int64_t next = view_next(follow->view, i);
+        fits &= next >= lows[i] && next <= follow->goals[i];
+        is_new &= next == 0;
     }
-    if (r >= 0 && !fits) {
+    if (r == 0 && !fits) {
         if (!is_new)
             log_event(EVENT_NOTE,
                       "text=\"the view does not fit the log: it is rebuilt\"");
@@ -202,15 +208,16 @@ find_place(struct follow *follow, struct error *err)
             view_move(follow->view, i, lows[i]);
     }
     free(lows);
-    for (int32_t i = 0; i < len; i++)
+    if (r < 0)
+        return r;
+    for (int32_t i = 0; i < len; i++) {
         total += (uint64_t)(follow->goals[i] - view_next(follow->view, i));
+        if (follow->goals[i] > 0) /* no look tells what is long past */
+            follow_expect(follow, i, follow->goals[i] - 1);
+    }
     atomic_store(&follow->total, total);
     atomic_store(&follow->is_behind, total > 0);
-    for (int32_t i = 0; i < len; i++) { /* no look tells what is long past */
-        if (r == 0 && follow->goals[i] > atomic_load(&follow->expected[i]))
-            atomic_store(&follow->expected[i], follow->goals[i]);
-    }
-    return r < 0 ? r : assign(follow, err);
+    return assign(follow, err);
 }
 
 /* Queues of the settings, in the view. */
@@ -268,8 +275,10 @@ publish(struct follow *follow)
     atomic_store(&follow->left, left);
     if (left == 0) {
         atomic_store(&follow->is_behind, false);
-        log_event(EVENT_NOTE, "text=\"the view is up to date\" records=%llu",
-                  (unsigned long long)atomic_load(&follow->total));
+        if (follow->upkeep != NULL)
+            log_event(EVENT_NOTE,
+                      "text=\"the view is up to date\" records=%llu",
+                      (unsigned long long)atomic_load(&follow->total));
     }
 }
 

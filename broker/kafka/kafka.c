@@ -61,7 +61,7 @@ init_lane(struct kafka *kafka, struct body_lane *lane,
 }
 
 static int
-open_producers(struct kafka *kafka, struct error *err)
+open_clients(struct kafka *kafka, struct error *err)
 {
     const struct settings *settings = kafka->settings;
     int r =
@@ -70,6 +70,8 @@ open_producers(struct kafka *kafka, struct error *err)
     if (r == 0)
         r = producer_open(settings, longest_lease(settings), &kafka->keeper,
                           err);
+    if (r == 0)
+        r = client_admin(settings, &kafka->asker, err);
     if (r == 0) {
         init_lane(kafka, &kafka->lanes[0], kafka->producer);
         init_lane(kafka, &kafka->lanes[1], kafka->keeper);
@@ -141,7 +143,7 @@ open_all(struct kafka *kafka, struct error *err)
         return r;
     name_topics(kafka);
     kafka_submit_open(kafka);
-    r = open_producers(kafka, err);
+    r = open_clients(kafka, err);
     if (r == 0)
         r = control_log_open(kafka, &kafka->control, err);
     if (r == 0)
@@ -165,6 +167,8 @@ kafka_free(struct kafka *kafka)
     producer_close(kafka->producer);
     control_log_close(kafka->control);
     producer_close(kafka->keeper);
+    if (kafka->asker != NULL)
+        rd_kafka_destroy(kafka->asker);
     bodies_close(kafka);
     kafka_submit_close(kafka);
     for (size_t i = 0; i < len && kafka->request_topics != NULL; i++) {

@@ -50,6 +50,10 @@ struct kafka {
     struct producer *keeper;   /* of sessions and control: does not give up
                                 * before a lease would be over anyway */
     struct body_lane lanes[2]; /* of the producer, of the keeper */
+    /* Where logs end is asked through a client of its own: a broker answers
+     * each connection in turn, and on a consumer's it would wait behind a fetch
+     * for which there is nothing, half a second. */
+    rd_kafka_t *asker;
     struct client_reader *readers[KAFKA_READERS]; /* idle ones */
     pthread_mutex_t readers_lock;
     struct control_log *control;

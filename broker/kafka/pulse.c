@@ -408,7 +408,8 @@ static int
 ask_end(struct control_log *log, const char *topic, int64_t *end, span_ms limit,
         struct error *err)
 {
-    int r = client_watermarks(log->asker, topic, 0, NULL, end, limit, err);
+    int r =
+        client_watermarks(log->kafka->asker, topic, 0, NULL, end, limit, err);
 
     if (r == -ETIMEDOUT)
         r = error_wrap(err, -ENOTCONN, "Kafka is out of reach");

@@ -207,27 +207,19 @@ find_ends(struct follow *follow, struct query *query, span_ms limit)
     const int32_t len = query->partition < 0 ? kafka->partitions : 1;
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new(len);
-    int r = 0;
 
     rd_kafka_topic_partition_list_add_range(list, kafka->tickets_topic, first,
                                             first + len - 1);
-    for (int i = 0; i < list->cnt; i++)
-        list->elems[i].offset = RD_KAFKA_OFFSET_END; /* asked as a time */
-    const rd_kafka_resp_err_t error =
-        rd_kafka_offsets_for_times(follow->consumer, list, (int)limit);
-    r = client_errno(error);
+    int r = client_offsets(kafka->asker, list, CLIENT_END, limit, NULL);
     if (query->partition < 0 && r == 0)
         query->ends = mem_zalloc((size_t)len * sizeof(*query->ends));
     for (int i = 0; i < list->cnt && r == 0; i++) {
         const rd_kafka_topic_partition_t *one = &list->elems[i];
-        r = client_errno(one->err);
-        if (r == 0 && one->offset < 0)
-            r = -EIO;
         *(query->ends != NULL ? &query->ends[one->partition] : &query->offset) =
             one->offset;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    return r == 0 ? 0 : r == -EIO ? r : -ENOTCONN;
+    return r == 0 ? 0 : -ENOTCONN;
 }
 
 /* On the asker. */

@@ -700,7 +700,9 @@ run_settle(struct kafka_session *session, struct share *share,
         entry->place == PLACE_OUT)
         return;
     partition_place(partition, entry, PLACE_NONE);
-    if (entry->fold.state != TICKET_QUEUED) {
+    /* Of a run of ours the message may be kept for the next one already. */
+    if (ticket_state_is_final(entry->fold.state) ||
+        (entry->fold.state == TICKET_RUNNING && entry->run == 0)) {
         struct held *held = unstash(session, entry);
         if (held != NULL)
             held_free(held);
@@ -723,7 +725,7 @@ started_read(struct kafka_session *session, struct share *share,
     struct held *held = find_held(session, run);
 
     if (held == NULL || held->is_void) {
-        if (counts && share->is_active)
+        if (counts && entry->run != run) /* nobody runs it, or did */
             give_back(session, share, entry);
         return;
     }
@@ -735,9 +737,8 @@ started_read(struct kafka_session *session, struct share *share,
                    held->attempt.number,
                    "text=\"its start came after another session's claim\"");
         held->is_void = true;
-        entry->run = 0;
-        if (entry->place == PLACE_OUT)
-            partition_place(&share->partition, entry, PLACE_NONE);
+        if (held->is_ended)
+            entry->run = 0; /* else the entry waits for its end */
         if (held->is_out)
             session->options.on_cancel(session->options.opaque, &entry->ticket,
                                        held->attempt.id, OUTCOME_KILLED);
@@ -772,7 +773,7 @@ run_fact(struct kafka_session *session, struct share *share,
     entry->is_decided = false;
     if (fact->kind == FACT_STARTED)
         entry->flags = fact->flags;
-    if (fact->kind == FACT_RETRY || ticket_state_is_final(entry->fold.state))
+    if (fact->kind == FACT_RETRY)
         entry->run = 0;
     if (fact->kind == FACT_CANCEL && entry->fold.state == TICKET_RUNNING &&
         (held = find_held(session, entry->fold.run)) != NULL && held->is_out &&
@@ -844,22 +845,28 @@ run_finish(struct kafka_session *session, struct attempt *attempt)
     atomic_fetch_sub(&session->running, 1);
     if (again)
         atomic_fetch_add(&session->want, 1);
+    if (entry != NULL && entry->run == held->run)
+        partition_place(&held->share->partition, entry, PLACE_NONE);
     if (held->is_void || session->is_lost) {
         log_ticket(EVENT_FENCED, &attempt->ticket, session->settings->name,
                    attempt->number, "text=\"its run does not count any more\"");
+        if (entry != NULL && entry->run == held->run && !session->is_lost) {
+            entry->run = 0;
+            run_settle(session, held->share, entry);
+        }
         let_go(held);
         return;
     }
-    if (entry != NULL && entry->place == PLACE_OUT)
-        partition_place(&held->share->partition, entry, PLACE_NONE);
     if (session->is_probe && !session->is_kept) {
         let_go(held); /* its request is left as it was */
         return;
     }
-    const bool killed = attempt->outcome == OUTCOME_KILLED;
-    session->counts.ended += !killed;
-    session->counts.killed += killed;
-    session->counts.put_back += killed && attempt->repeatable;
+    if (session->control.state == CONTROL_PAUSED) {
+        const bool killed = attempt->outcome == OUTCOME_KILLED;
+        session->counts.ended += !killed;
+        session->counts.killed += killed;
+        session->counts.put_back += killed && attempt->repeatable;
+    }
     end_run(session, held, attempt->outcome, attempt->reason);
 }
 
@@ -904,17 +911,17 @@ start_failed(struct kafka_session *session, struct sent *sent)
     fact.kind = FACT_RETRY;
     fact.reason = SLICE("its start was not acknowledged");
     send_fact(session, SENT_NOTE, sent->share, NULL, &fact);
-    if (entry != NULL) {
-        entry->run = 0;
-        partition_place(&sent->share->partition, entry, PLACE_NONE);
-        run_settle(session, sent->share, entry);
-    }
     if (held->is_out) {
-        held->is_void = true;
+        held->is_void = true; /* the entry waits for its end */
         session->options.on_cancel(session->options.opaque,
                                    &held->attempt.ticket, held->attempt.id,
                                    OUTCOME_KILLED);
         return;
+    }
+    if (entry != NULL) {
+        entry->run = 0;
+        partition_place(&sent->share->partition, entry, PLACE_NONE);
+        run_settle(session, sent->share, entry);
     }
     session->asked--;
     atomic_fetch_add(&session->want, 1);

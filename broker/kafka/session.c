@@ -93,9 +93,12 @@ look_at_control(struct kafka_session *session)
         lose(session);
     if (!atomic_exchange(&session->moved, false))
         return;
+    const struct control before = session->control;
     control_log_state(session->kafka->control, session->options.queue,
                       &session->control);
-    if (session->control.state == CONTROL_OPEN)
+    /* What ended while it was open is no part of the next pause's receipt. */
+    if (before.state == CONTROL_OPEN ||
+        before.paused_epoch != session->control.paused_epoch)
         session->counts = (struct barrier_counts){0};
 }
 

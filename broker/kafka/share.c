@@ -83,17 +83,12 @@ release(struct kafka_session *session, struct share *share)
 /* ---- commits --------------------------------------------------------------
  */
 
-/* Adds the partition to list if its place has moved. */
 static void
-add_commit(const struct kafka_session *session, struct share *share,
-           rd_kafka_topic_partition_list_t *list)
+add_place(const struct kafka_session *session, struct share *share,
+          rd_kafka_topic_partition_list_t *list)
 {
     const int64_t watermark = partition_watermark(&share->partition);
     const int64_t position = partition_position(&share->partition);
-
-    if (!share->is_active || watermark < share->committed ||
-        (watermark == share->committed && position == share->position))
-        return;
     rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
         list, topic_of(session), share->partition.id);
     char *text = mem_printf("%" PRId64, position);
@@ -104,6 +99,17 @@ add_commit(const struct kafka_session *session, struct share *share,
     share->position = position;
 }
 
+static bool
+has_moved(const struct share *share)
+{
+    const int64_t watermark = partition_watermark(&share->partition);
+
+    return share->is_active &&
+           (watermark > share->committed ||
+            (watermark == share->committed &&
+             partition_position(&share->partition) != share->position));
+}
+
 static void
 commit(struct kafka_session *session, bool wait)
 {
@@ -111,7 +117,8 @@ commit(struct kafka_session *session, bool wait)
         rd_kafka_topic_partition_list_new(1);
 
     for (int32_t i = 0; i < session->kafka->partitions; i++)
-        add_commit(session, &session->shares[i], list);
+        if (has_moved(&session->shares[i]))
+            add_place(session, &session->shares[i], list);
     if (list->cnt > 0) {
         /* What is not committed is read again by the next one. */
         const rd_kafka_resp_err_t error =
@@ -121,6 +128,19 @@ commit(struct kafka_session *session, bool wait)
                       session->settings->name, rd_kafka_err2str(error));
     }
     rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Does the group still give it to us? A commit of a former owner is refused. */
+static bool
+is_ours(struct kafka_session *session, struct share *share)
+{
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new(1);
+
+    add_place(session, share, list);
+    const rd_kafka_resp_err_t error = rd_kafka_commit(session->group, list, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 /* ---- assignments ----------------------------------------------------------
@@ -494,7 +514,10 @@ shares_tick(struct kafka_session *session, mono_ms now)
         struct share *share = &session->shares[i];
         if (share->claim_at != 0 && now >= share->claim_at) {
             share->claim_at = 0;
-            run_claim(session, share);
+            if (session->group == NULL || is_ours(session, share))
+                run_claim(session, share);
+            else
+                share->claim_at = now + CLAIM_AGAIN;
         }
         if (now >= session->trim_at)
             trim(session, share);

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/kafka/bodies.h"
 #include "broker/kafka/control_log.h"
@@ -11,6 +12,7 @@
 #include "common/mem.h"
 #include "common/own.h"
 
+#define VIEW_LOOK 5000000 /* ns between two looks whether it is caught up */
 #define ORIGIN_MAX                                                             \
     (64 * 1024) /* bytes; with it a record is within its limit                 \
                  */
@@ -179,7 +181,7 @@ release_room(struct kafka *kafka, unsigned queue, int32_t partition,
 struct sending {
     struct kafka *kafka;
     struct submission *submission;
-    struct follow *follow; /* NULL: there is no view, and no depth */
+    struct follow *follow; /* NULL: it could not be opened */
     struct key_claim claim;
     int refusal;   /* why it may not be queued; 0: it may */
     bool has_room; /* owes release_room */
@@ -242,7 +244,7 @@ on_delivered(struct sending *sending)
                      accepted->offset);
         sending->has_room = false;
     }
-    if (r == 0 && sending->follow != NULL)
+    if (r == 0)
         follow_expect(sending->follow, accepted->partition, accepted->offset);
     if (r == 0)
         submission->paused_since = sending->paused_since;
@@ -430,10 +432,22 @@ admit(struct sending *sending)
         return -ECONNREFUSED;
     if (size_of(&submission->origin) > ORIGIN_MAX)
         return -EMSGSIZE;
-    if (sending->follow == NULL)
-        return 0;
     sending->has_room = take_room(kafka, sending->follow, submission->queue);
     return sending->has_room ? 0 : -ENOBUFS;
+}
+
+/* A command has no view until it needs one: for a key, and to know how deep the
+ * queue is. */
+static int
+open_view(struct kafka *kafka, struct follow **follow)
+{
+    const mono_ms until = clock_mono() + kafka->settings->kafka.timeout;
+    int r = kafka_follow(kafka, follow, NULL);
+
+    while (r == 0 && follow_ready(*follow, NULL) == -EAGAIN &&
+           clock_mono() < until)
+        nanosleep(&(struct timespec){.tv_nsec = VIEW_LOOK}, NULL);
+    return r;
 }
 
 void
@@ -457,8 +471,8 @@ kafka_submit(struct broker *broker, struct submission *submission)
     sending->at = clock_wall();
     sending->flags = (submission->idempotent ? REQUEST_IDEMPOTENT : 0) |
                      (submission->key != NULL ? REQUEST_KEYED : 0);
-    if (submission->key != NULL && follow == NULL)
-        r = kafka_follow(kafka, &follow, NULL);
+    if (follow == NULL)
+        r = open_view(kafka, &follow);
     sending->follow = follow;
     if (r == 0)
         r = sending->refusal = admit(sending);

@@ -262,6 +262,7 @@ drop_old(struct follow *follow, unsigned queue, const struct view_row *row)
 struct cut {
     struct job job;
     int64_t *facts, *pieces; /* by partition: nothing below is needed */
+    int64_t *next;           /* by partition: what the view has not read */
     char **queues;           /* every queue that the view knows */
     size_t queues_len;
 };
@@ -274,6 +275,7 @@ cut_free(struct cut *cut)
     free(cut->queues);
     free(cut->facts);
     free(cut->pieces);
+    free(cut->next);
     free(cut);
 }
 
@@ -322,45 +324,35 @@ take_commits(struct cut *cut, const rd_kafka_topic_partition_list_t *commits,
     return 0;
 }
 
+/* By a consumer that never joins: the admin call for it, when the coordinator
+ * has just died, ends the process by an assertion in librdkafka 2.0.2. */
 static int
 ask_commits(struct follow *follow, struct cut *cut, const char *queue,
-            rd_kafka_queue_t *results, rd_kafka_topic_partition_list_t *before,
-            struct error *err)
+            rd_kafka_topic_partition_list_t *before, struct error *err)
 {
     const struct kafka *kafka = follow->kafka;
     const char *prefix = kafka->settings->kafka.prefix;
-    rd_kafka_t *admin = follow->upkeep->admin;
     char *topic = mem_printf("%s.requests.%s", prefix, queue);
     char *group = mem_printf("%s.%s", prefix, queue);
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new(kafka->partitions);
-    rd_kafka_event_t *event = NULL;
-    size_t len = 0;
+    rd_kafka_t *consumer;
+    int r = client_group_consumer(kafka->settings, group, CUT_LIMIT, NULL, NULL,
+                                  &consumer, err);
 
     rd_kafka_topic_partition_list_add_range(list, topic, 0,
                                             kafka->partitions - 1);
-    rd_kafka_ListConsumerGroupOffsets_t *request =
-        rd_kafka_ListConsumerGroupOffsets_new(group, list);
-    rd_kafka_ListConsumerGroupOffsets(admin, &request, 1, NULL, results);
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    if (r == 0) {
+        const rd_kafka_resp_err_t error =
+            rd_kafka_committed(consumer, list, CUT_LIMIT);
+        r = error == RD_KAFKA_RESP_ERR_NO_ERROR
+                ? take_commits(cut, list, kafka->partitions, before)
+                : client_fails(err, error, "the commits of queue %s", queue);
+        rd_kafka_destroy(consumer);
+    }
     rd_kafka_topic_partition_list_destroy(list);
     free(topic);
     free(group);
-
-    int r = client_await(results, CUT_LIMIT, &event, err);
-    if (r < 0)
-        return r;
-    const rd_kafka_group_result_t **groups =
-        rd_kafka_ListConsumerGroupOffsets_result_groups(
-            rd_kafka_event_ListConsumerGroupOffsets_result(event), &len);
-    const rd_kafka_topic_partition_list_t *commits =
-        len == 1 && rd_kafka_group_result_error(groups[0]) == NULL
-            ? rd_kafka_group_result_partitions(groups[0])
-            : NULL;
-    r = commits == NULL
-            ? error_set(err, -EIO, "the commits of a queue cannot be read")
-            : take_commits(cut, commits, kafka->partitions, before);
-    rd_kafka_event_destroy(event);
     return r;
 }
 
@@ -370,6 +362,21 @@ add_cut(rd_kafka_topic_partition_list_t *before, const char *topic,
 {
     rd_kafka_topic_partition_list_add(before, topic, partition)->offset =
         offset;
+}
+
+/* Has the view read what is older than pieces that are young? Else such facts
+ * may name pieces that it knows nothing of. */
+static int
+is_fresh(struct follow *follow, const struct cut *cut, int32_t partition,
+         bool *fresh, struct error *err)
+{
+    int64_t recent;
+    int r = client_offset_at(
+        follow->upkeep->admin, follow->kafka->tickets_topic, partition,
+        clock_wall() - PIECE_AGE / 2, &recent, CUT_LIMIT, err);
+
+    *fresh = r == 0 && cut->next[partition] >= recent;
+    return r;
 }
 
 /* Kafka refuses an offset beyond the end, and minds none below the start. */
@@ -382,9 +389,14 @@ cut_pieces(struct follow *follow, const struct cut *cut,
     int r = 0;
 
     for (int32_t i = 0; i < kafka->partitions && r == 0; i++) {
-        r = client_offset_at(follow->upkeep->admin, kafka->bodies_topic, i,
-                             clock_wall() - PIECE_AGE, &young, CUT_LIMIT, err);
-        if (r == 0)
+        bool fresh = false;
+        if (cut->pieces[i] > 0)
+            r = is_fresh(follow, cut, i, &fresh, err);
+        if (r == 0 && fresh)
+            r = client_offset_at(follow->upkeep->admin, kafka->bodies_topic, i,
+                                 clock_wall() - PIECE_AGE, &young, CUT_LIMIT,
+                                 err);
+        if (r == 0 && fresh && young > 0)
             add_cut(before, kafka->bodies_topic, i,
                     cut->pieces[i] < young ? cut->pieces[i] : young);
     }
@@ -402,11 +414,10 @@ cut_log(struct follow *follow, struct cut *cut, struct error *err)
 
     if (r < 0)
         return r;
-    rd_kafka_queue_t *results = rd_kafka_queue_new(upkeep->admin);
     rd_kafka_topic_partition_list_t *before =
         rd_kafka_topic_partition_list_new(kafka->partitions);
     for (size_t i = 0; i < cut->queues_len && r == 0; i++)
-        r = ask_commits(follow, cut, cut->queues[i], results, before, err);
+        r = ask_commits(follow, cut, cut->queues[i], before, err);
     for (int32_t i = 0; i < kafka->partitions && r == 0; i++)
         add_cut(before, kafka->tickets_topic, i, cut->facts[i]);
     if (r == 0)
@@ -414,7 +425,6 @@ cut_log(struct follow *follow, struct cut *cut, struct error *err)
     if (r == 0)
         r = client_delete_records(upkeep->admin, before, CUT_LIMIT, err);
     rd_kafka_topic_partition_list_destroy(before);
-    rd_kafka_queue_destroy(results);
     return r;
 }
 
@@ -433,6 +443,20 @@ run_cut(struct follow *follow, struct job *job)
     follow_back(follow);
 }
 
+/* Of what this view has not read it cannot say that nothing rests on it. */
+static int
+read_floor(struct view *view, int32_t partition, struct cut *cut)
+{
+    const int64_t next = view_next(view, partition);
+    int64_t *facts = &cut->facts[partition];
+    int r = view_floor(view, partition, facts, &cut->pieces[partition]);
+
+    if (*facts > next)
+        *facts = next;
+    cut->next[partition] = next;
+    return r;
+}
+
 static int
 start_cut(struct follow *follow)
 {
@@ -443,8 +467,9 @@ start_cut(struct follow *follow)
     cut->job.run = run_cut;
     cut->facts = mem_zalloc((size_t)partitions * sizeof(*cut->facts));
     cut->pieces = mem_zalloc((size_t)partitions * sizeof(*cut->pieces));
+    cut->next = mem_zalloc((size_t)partitions * sizeof(*cut->next));
     for (int32_t i = 0; i < partitions && r == 0; i++)
-        r = view_floor(follow->view, i, &cut->facts[i], &cut->pieces[i]);
+        r = read_floor(follow->view, i, cut);
     cut->queues_len = view_queues(follow->view);
     cut->queues = mem_zalloc((cut->queues_len + 1) * sizeof(*cut->queues));
     for (unsigned i = 0; i < cut->queues_len; i++)
