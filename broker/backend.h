@@ -35,6 +35,11 @@ struct backend {
     void (*control_wait)(struct broker *, uint64_t, span_ms);
     int (*history)(struct broker *, int, size_t, struct history **, size_t *,
                    struct error *);
+    /* NULL: not by this backend. */
+    int (*waiting)(struct broker *, unsigned, int64_t, waiting_fn *, void *,
+                   struct error *);
+    int (*adopt)(struct broker *, struct submission *, size_t, struct error *);
+    int (*installation)(struct broker *, char *, struct error *);
     int (*queue_stats)(struct broker *, unsigned, struct queue_stats *,
                        struct error *);
     int (*workers)(struct broker *, struct worker_info **, size_t *,

@@ -181,6 +181,35 @@ history_free(struct history *list, size_t len)
 }
 
 int
+broker_waiting(struct broker *broker, unsigned queue, int64_t after,
+               waiting_fn *on_waiting, void *opaque, struct error *err)
+{
+    if (broker->backend->waiting == NULL)
+        return error_set(err, -EINVAL,
+                         "requests are moved from an embedded store only");
+    return broker->backend->waiting(broker, queue, after, on_waiting, opaque,
+                                    err);
+}
+
+int
+broker_adopt(struct broker *broker, struct submission *list, size_t len,
+             struct error *err)
+{
+    if (broker->backend->adopt == NULL)
+        return error_set(err, -EINVAL, "requests are moved to Kafka only");
+    return broker->backend->adopt(broker, list, len, err);
+}
+
+int
+broker_installation(struct broker *broker, char name[INSTALLATION_SIZE],
+                    struct error *err)
+{
+    if (broker->backend->installation == NULL)
+        return error_set(err, -EINVAL, "requests are moved to Kafka only");
+    return broker->backend->installation(broker, name, err);
+}
+
+int
 broker_queue_stats(struct broker *broker, unsigned queue,
                    struct queue_stats *stats, struct error *err)
 {

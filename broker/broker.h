@@ -105,6 +105,13 @@ request_key_slot(const struct request_key *key)
     return key->scope[0] << 8 | key->scope[1];
 }
 
+/* What a request brings along that waited at another broker. */
+struct moved {
+    span_ms age;       /* it waited so long, pauses not counted: of its ttl */
+    wall_ms key_until; /* its key is kept so long */
+    bool key_taken;    /* out: another request has its key here */
+};
+
 /* One request to be put on a queue. */
 struct submission {
     struct mail mail; /* the broker's, until on_submitted */
@@ -116,6 +123,7 @@ struct submission {
     struct slice message;          /* HTTP/1.1 bytes */
     const struct request_key *key; /* NULL: none */
     const struct ticket *replays;  /* a dead letter that this one repeats */
+    struct moved *moved;           /* of broker_adopt; else NULL */
     void (*on_submitted)(struct submission *submission);
     /* out */
     int r;       /* 0: durable. -ENOBUFS: max_depth. -EEXIST: the key was used
@@ -328,6 +336,49 @@ struct history {
 int broker_history(struct broker *broker, int queue, size_t max,
                    struct history **out, size_t *len, struct error *err);
 void history_free(struct history *list, size_t len);
+
+/* ---- moving to another broker -------------------------------------------- */
+
+/* A request that waits. */
+struct waiting {
+    int64_t place; /* in its queue */
+    struct ticket ticket;
+    bool is_damaged;   /* what follows is not to be believed */
+    bool idempotent;   /* by its method, or by a key that is over */
+    unsigned attempts; /* counted so far */
+    span_ms age;       /* it has waited so long, its queue's pauses apart */
+    struct origin origin;
+    struct slice message;
+    bool has_key;
+    struct request_key key;
+    wall_ms key_until;
+    bool has_replays;
+    struct ticket replays;
+};
+
+/* Lends the requests that wait in a queue, delayed ones too, in the order in
+ * which they were accepted, beginning behind the place `after` (0: with the
+ * first), until on_waiting returns false. Blocks. -EINVAL: not from this
+ * backend. */
+typedef bool waiting_fn(const struct waiting *waiting, void *opaque);
+int broker_waiting(struct broker *broker, unsigned queue, int64_t after,
+                   waiting_fn *on_waiting, void *opaque, struct error *err);
+
+/* Submits requests that waited at another broker of the same secret, under
+ * their tickets: each with `moved`, without on_submitted. One that is here
+ * already, or was, is left as it is (joined), so that it can be repeated,
+ * also by the next process after one that was killed; not by two at a time.
+ * One whose key another ticket has here is submitted without it (key_taken).
+ * Blocks until each has its r. 0, or the first r that is not: it can be
+ * repeated then, too. -EINVAL: not to this backend. */
+int broker_adopt(struct broker *broker, struct submission *list, size_t len,
+                 struct error *err);
+
+/* Names the installation: one that was made anew, though by the same settings
+ * and with the same secret, has another name. Blocks. -EINVAL: as above. */
+#define INSTALLATION_SIZE 128
+int broker_installation(struct broker *broker, char name[INSTALLATION_SIZE],
+                        struct error *err);
 
 /* ---- operators ---------------------------------------------------------- */
 

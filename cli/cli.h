@@ -41,8 +41,8 @@ struct command {
 extern const struct command up_command, ingress_command, worker_command,
     submit_command, wait_command, status_command, pause_command, resume_command,
     refuse_command, accept_command, probe_command, upgrade_command,
-    history_command, check_command, topics_command, spawner_command,
-    follow_command;
+    history_command, check_command, topics_command, move_command,
+    spawner_command, follow_command;
 
 /* ---- options ------------------------------------------------------------ */
 

@@ -115,33 +115,46 @@ write_key(int fd, const uint8_t key[SECRET_BYTES])
 }
 
 /* Makes a whole file under a name of its own and links it to its place: who
- * comes second finds the first one's. */
+ * comes second finds the first one's. *made: we came first. */
 static int
-make_key(const char *path, struct error *err)
+put_key(const char *path, const uint8_t key[SECRET_BYTES], bool *made,
+        struct error *err)
 {
-    uint8_t key[SECRET_BYTES];
     /* In containers every process is the first: the pid alone may be shared. */
     char *draft = mem_printf("%s.%d.%08x", path, (int)getpid(),
                              (unsigned)randombytes_random());
     int r = 0;
 
-    randombytes_buf(key, sizeof(key));
+    *made = false;
     int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         r = -errno;
     if (r == 0)
         r = write_key(fd, key);
-    if (r == 0 && link(draft, path) < 0 && errno != EEXIST)
-        r = -errno;
+    if (r == 0) {
+        *made = link(draft, path) == 0;
+        r = *made || errno == EEXIST ? 0 : -errno;
+    }
     if (r == 0)
         r = sync_parent(path);
     if (fd >= 0) {
         close(fd);
         unlink(draft);
     }
-    sodium_memzero(key, sizeof(key));
     free(draft);
     return r < 0 ? error_system(err, r, "making %s", path) : 0;
+}
+
+static int
+make_key(const char *path, struct error *err)
+{
+    uint8_t key[SECRET_BYTES];
+    bool made;
+
+    randombytes_buf(key, sizeof(key));
+    int r = put_key(path, key, &made, err);
+    sodium_memzero(key, sizeof(key));
+    return r;
 }
 
 int
@@ -164,6 +177,32 @@ ticket_secret_load(const char *path, bool create, struct ticket_secret **out,
     secret_init(*out, key);
     sodium_memzero(key, sizeof(key));
     return 0;
+}
+
+int
+ticket_secret_copy(const char *from, const char *to, bool *made,
+                   struct error *err)
+{
+    uint8_t ours[SECRET_BYTES], theirs[SECRET_BYTES];
+
+    *made = false;
+    int r = load_key(from, ours, err);
+    if (r < 0)
+        return r;
+    r = load_key(to, theirs, err);
+    if (r == -ENOENT) {
+        r = put_key(to, ours, made, err);
+        if (r == 0)
+            r = load_key(to, theirs, err);
+    }
+    if (r == 0 && memcmp(ours, theirs, SECRET_BYTES) != 0)
+        r = error_set(err, -EEXIST,
+                      "%s is another secret than %s: the tickets of one are "
+                      "strangers to the other",
+                      to, from);
+    sodium_memzero(ours, sizeof(ours));
+    sodium_memzero(theirs, sizeof(theirs));
+    return r;
 }
 
 /* ---- tickets ---------------------------------------------------------------
@@ -214,6 +253,25 @@ take_random(uint8_t uuid[UUID_BYTES])
     sodium_memzero(stock.bytes + stock.left, UUID_BYTES);
 }
 
+/* A broker's work is less for eight records of one partition than for one of
+ * each of eight. More than eight, and a burst would fall to one worker. */
+static unsigned
+choose_slot(wall_ms now, unsigned fresh)
+{
+    static _Thread_local struct {
+        wall_ms at;
+        unsigned slot, left;
+    } run;
+
+    if (run.at != now || run.left == 0) {
+        run.at = now;
+        run.slot = fresh;
+        run.left = TICKET_TOGETHER;
+    }
+    run.left--;
+    return run.slot;
+}
+
 /* 48 bits of time, version 8, 12 bits of slot, variant 2, 4 bits of slot, 58
  * random bits (RFC 9562 section 5.8). */
 struct ticket
@@ -224,10 +282,11 @@ ticket_make(const struct ticket_secret *secret, wall_ms now, int slot)
     uint8_t tag[crypto_auth_hmacsha256_BYTES];
 
     take_random(b);
+    const unsigned place = slot == TICKET_RANDOM_SLOT
+                               ? choose_slot(now, (unsigned)b[6] << 8 | b[7])
+                               : (unsigned)slot & 0xffff;
     for (int i = 0; i < 6; i++)
         b[i] = (uint8_t)(now >> (8 * (5 - i)));
-    unsigned place = slot == TICKET_RANDOM_SLOT ? (unsigned)b[6] << 8 | b[7]
-                                                : (unsigned)slot & 0xffff;
     b[6] = (uint8_t)(0x80 | place >> 12);
     b[7] = (uint8_t)(place >> 4);
     b[8] = (uint8_t)(0x80 | (place & 15) << 2 | (b[8] & 3));

@@ -34,14 +34,21 @@ struct ticket_secret;
  * first one's). -ENOENT: none, -EINVAL: not a secret or open to others. */
 int ticket_secret_load(const char *path, bool create,
                        struct ticket_secret **out, struct error *err);
+/* Gives the installation of `to` the secret of `from`: copies the file where
+ * there is none (then *made). -EEXIST: there is another secret. Else as load.
+ */
+int ticket_secret_copy(const char *from, const char *to, bool *made,
+                       struct error *err);
 void ticket_secret_free(struct ticket_secret *secret);
 /* In hex: tells two secrets apart, and nothing about either. */
 #define TICKET_FINGERPRINT 32
 void ticket_secret_fingerprint(const struct ticket_secret *secret,
                                char text[TICKET_FINGERPRINT + 1]);
 
-/* A new ticket. slot: TICKET_RANDOM_SLOT, or 0..65535. */
+/* A new ticket. slot: 0..65535, or TICKET_RANDOM_SLOT, which so many tickets in
+ * a row share that one thread makes for the same millisecond. */
 #define TICKET_RANDOM_SLOT (-1)
+#define TICKET_TOGETHER    8
 struct ticket ticket_make(const struct ticket_secret *secret, wall_ms now,
                           int slot);
 

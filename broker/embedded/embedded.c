@@ -459,6 +459,7 @@ static const struct backend embedded_backend = {
     .control_seen = operator_control_seen,
     .control_wait = operator_control_wait,
     .history = operator_history,
+    .waiting = operator_waiting,
     .queue_stats = operator_queue_stats,
     .workers = operator_workers,
     .dead_list = operator_dead_list,

@@ -196,6 +196,8 @@ int operator_queue_stats(struct broker *broker, unsigned queue,
                          struct queue_stats *stats, struct error *err);
 int operator_workers(struct broker *broker, struct worker_info **out,
                      size_t *len, struct error *err);
+int operator_waiting(struct broker *broker, unsigned queue, int64_t after,
+                     waiting_fn *on_waiting, void *opaque, struct error *err);
 int operator_dead_list(struct broker *broker, unsigned queue, size_t max,
                        struct dead_letter **out, size_t *len,
                        struct error *err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/embedded/control_row.h"
+#include "broker/embedded/ending.h"
 #include "broker/embedded/record.h"
 #include "broker/embedded/schema.h"
 #include "common/log.h"
@@ -447,6 +448,90 @@ look_runs(struct embedded *store, unsigned queue, size_t max,
     *len = n;
     return 0;
 }
+
+/* ---- what waits ---------------------------------------------------------- */
+
+static int
+look_key(struct db *db, wall_ms now, struct waiting *waiting)
+{
+    const unsigned slot = ticket_slot(&waiting->ticket);
+    uint8_t first[2] = {(uint8_t)(slot >> 8), (uint8_t)slot};
+    uint8_t last[KEY_BYTES];
+
+    memset(last, 0xff, sizeof(last));
+    memcpy(last, first, sizeof(first));
+    sqlite3_stmt *stmt = db_start(db, SQL_KEY_OF,
+                                  ARGS(ARG_BYTES(first, sizeof(first)),
+                                       ARG_BYTES(last, sizeof(last)),
+                                       ARG_TICKET(&waiting->ticket), ARG(now)));
+    int r = db_step(db, stmt);
+    const struct slice scope = db_slice(stmt, 0);
+    const struct slice fingerprint = db_slice(stmt, 1);
+    if (r == 1 && scope.len == KEY_BYTES && fingerprint.len == KEY_BYTES) {
+        waiting->has_key = true;
+        waiting->key_until = sqlite3_column_int64(stmt, 2);
+        memcpy(waiting->key.scope, scope.at, KEY_BYTES);
+        memcpy(waiting->key.fingerprint, fingerprint.at, KEY_BYTES);
+    }
+    db_done(stmt);
+    return r;
+}
+
+static int
+look_wait(struct db *db, sqlite3_stmt *stmt, const struct lane *lane,
+          wall_ms now, struct waiting *waiting)
+{
+    struct request request;
+    const bool good = request_read(stmt, &request);
+
+    *waiting = (struct waiting){
+        .place = request.seq,
+        .ticket = request.ticket,
+        .is_damaged = !good || request.format != RECORD_FORMAT ||
+                      !request_is_intact(&request),
+        .idempotent =
+            (request.flags & (REQUEST_IDEMPOTENT | REQUEST_KEYED)) != 0,
+        .attempts = (unsigned)sqlite3_column_int(stmt, 10),
+        .age = lane_clock_at(lane, now) - request.clock,
+        .message = request.message,
+        .has_replays = request.has_replays,
+        .replays = request.replays,
+    };
+    if (waiting->is_damaged)
+        return 0;
+    if (record_parse_origin(request.origin, &waiting->origin) < 0)
+        waiting->is_damaged = true;
+    return (request.flags & REQUEST_KEYED) != 0 ? look_key(db, now, waiting)
+                                                : 0;
+}
+
+int
+look_waiting(struct embedded *store, unsigned queue, int64_t after,
+             waiting_fn *on_waiting, void *opaque)
+{
+    struct db *db = &store->reader.db;
+    const wall_ms now = shared_now(store->shared);
+    struct waiting waiting;
+    struct lane lane = {0};
+    bool more = true;
+    int r = lane_load(db, store->lane_ids[queue], &lane);
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *stmt = db_start_lane(
+        db, lane.id, LANE_REQUEST_WAITING,
+        ARGS(ARG(after), ARG(lane.n.head), ARG(PLACE(lane.id, 0))));
+    while (more && (r = db_step(db, stmt)) == 1) {
+        r = look_wait(db, stmt, &lane, now, &waiting);
+        if (r < 0)
+            break;
+        more = on_waiting(&waiting, opaque);
+    }
+    db_done(stmt);
+    return r < 0 ? r : 0;
+}
+
+/* ---- history ------------------------------------------------------------- */
 
 static void
 read_record(sqlite3_stmt *stmt, const struct lane *lane, struct history *record)

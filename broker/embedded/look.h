@@ -16,6 +16,8 @@ int look_queue(struct embedded *store, unsigned queue,
 int look_workers(struct embedded *store, struct worker_info **out, size_t *len);
 int look_runs(struct embedded *store, unsigned queue, size_t max,
               struct running **out, size_t *len);
+int look_waiting(struct embedded *store, unsigned queue, int64_t after,
+                 waiting_fn *on_waiting, void *opaque);
 int look_history(struct embedded *store, int queue, size_t max,
                  struct history **out, size_t *len);
 int look_dead(struct embedded *store, unsigned queue, size_t max,

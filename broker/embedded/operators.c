@@ -17,6 +17,9 @@ struct asked {
     struct worker_info **workers;
     struct dead_letter **dead;
     size_t *len;
+    int64_t after;
+    waiting_fn *on_waiting;
+    void *opaque;
 };
 
 static int
@@ -69,6 +72,28 @@ operator_dead_list(struct broker *broker, unsigned queue, size_t max,
 {
     struct asked asked = {.queue = queue, .max = max, .dead = out, .len = len};
     struct call call = {.read = read_dead, .arg = &asked};
+
+    return embedded_call(embedded_of(broker), &call, err);
+}
+
+static int
+read_waiting(struct embedded *store, struct call *call)
+{
+    const struct asked *asked = call->arg;
+
+    return look_waiting(store, asked->queue, asked->after, asked->on_waiting,
+                        asked->opaque);
+}
+
+int
+operator_waiting(struct broker *broker, unsigned queue, int64_t after,
+                 waiting_fn *on_waiting, void *opaque, struct error *err)
+{
+    struct asked asked = {.queue = queue,
+                          .after = after,
+                          .on_waiting = on_waiting,
+                          .opaque = opaque};
+    struct call call = {.read = read_waiting, .arg = &asked};
 
     return embedded_call(embedded_of(broker), &call, err);
 }

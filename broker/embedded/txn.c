@@ -130,13 +130,18 @@ txn_lane(struct txn *txn, unsigned id, struct lane **out)
 }
 
 wall_ms
+lane_clock_at(const struct lane *lane, wall_ms now)
+{
+    const span_ms paused =
+        lane->control.state == CONTROL_OPEN ? 0 : now - lane->control.since;
+
+    return now - lane->paused_ms - paused;
+}
+
+wall_ms
 lane_clock(const struct txn *txn, const struct lane *lane)
 {
-    const span_ms paused = lane->control.state == CONTROL_OPEN
-                               ? 0
-                               : txn->now - lane->control.since;
-
-    return txn->now - lane->paused_ms - paused;
+    return lane_clock_at(lane, txn->now);
 }
 
 static int

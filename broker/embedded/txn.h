@@ -82,7 +82,9 @@ int txn_sort_failure(struct embedded *store, int r);
 /* The queue of that id, read if need be. 0, or negative and db->err. */
 int txn_lane(struct txn *txn, unsigned id, struct lane **out);
 
-/* The clock that a queue's ttl is measured on. */
+/* The clock that a queue's ttl is measured on: it stands still during pauses.
+ */
+wall_ms lane_clock_at(const struct lane *lane, wall_ms now);
 wall_ms lane_clock(const struct txn *txn, const struct lane *lane);
 
 /* Reads a queue's row; any connection. 1, 0 for no such row, or negative. */

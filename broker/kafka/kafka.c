@@ -171,6 +171,7 @@ kafka_free(struct kafka *kafka)
         rd_kafka_destroy(kafka->asker);
     bodies_close(kafka);
     kafka_submit_close(kafka);
+    kafka_adopt_close(kafka);
     for (size_t i = 0; i < len && kafka->request_topics != NULL; i++) {
         free(kafka->request_topics[i]);
         free(kafka->dead_topics[i]);
@@ -320,6 +321,8 @@ static const struct backend kafka_backend = {
     .control_seen = kafka_control_seen,
     .control_wait = kafka_control_wait,
     .history = kafka_history,
+    .adopt = kafka_adopt,
+    .installation = kafka_installation,
     .queue_stats = kafka_queue_stats,
     .workers = kafka_workers,
     .dead_list = kafka_dead_list,

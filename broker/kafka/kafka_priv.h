@@ -18,6 +18,7 @@
 #include "broker/kafka/record.h"
 
 struct admission;
+struct adoption;
 struct body_store;
 struct client_reader;
 struct control_log;
@@ -60,6 +61,7 @@ struct kafka {
     struct follow *_Atomic follow; /* NULL: not opened so far; kafka_follow */
     pthread_mutex_t follow_lock;   /* held while it is opened */
     struct admission *admission;
+    struct adoption *adoption; /* NULL: nothing was adopted so far */
     /* By partition: facts of this process's sessions, and those of them of
      * which it is known whether they are stored. */
     _Atomic uint64_t *sent, *settled;
@@ -94,12 +96,26 @@ void kafka_settled(struct kafka *kafka, int32_t partition, int64_t offset);
 /* The index in our settings of a queue's name; -1: it is none of ours. */
 int kafka_queue(const struct kafka *kafka, struct slice name);
 
-/* submit.c, dead.c */
+/* submit.c, adopt.c, dead.c */
 void kafka_submit_open(struct kafka *kafka);
 /* Admits nothing more, and waits until every submission was answered. */
 void kafka_submit_stop(struct kafka *kafka);
 void kafka_submit_close(struct kafka *kafka);
 void kafka_submit(struct broker *broker, struct submission *submission);
+/* The same where only a part of it is missing in the log. body: without the
+ * request, where its message is; NULL: in its record. */
+enum submit_part {
+    SUBMIT_REQUEST = 1,
+    SUBMIT_ACCEPTED = 2,
+    SUBMIT_BOTH = 3,
+};
+void kafka_submit_parts(struct kafka *kafka, struct submission *submission,
+                        unsigned parts, const struct body_ref *body);
+int kafka_adopt(struct broker *broker, struct submission *list, size_t len,
+                struct error *err);
+void kafka_adopt_close(struct kafka *kafka);
+int kafka_installation(struct broker *broker, char name[INSTALLATION_SIZE],
+                       struct error *err);
 int kafka_dead_replay(struct broker *broker, const struct ticket *dead,
                       struct ticket *made, struct error *err);
 int kafka_dead_drop(struct broker *broker, const struct ticket *dead,

@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include "broker/kafka/bodies.h"
+#include "broker/kafka/client.h"
 #include "broker/kafka/session.h"
 #include "common/log.h"
 #include "common/own.h"
+
+#define SEARCH_MS 30000
 
 /* Copies what a record says of a request. */
 static int
@@ -84,6 +87,60 @@ load_body(struct held *held, struct error *err)
     return r;
 }
 
+/* ---- twins -----------------------------------------------------------------
+ */
+
+struct twin {
+    const struct ticket *ticket;
+    bool has_ended;
+};
+
+static bool
+is_ending(const rd_kafka_message_t *message, void *opaque)
+{
+    struct twin *twin = opaque;
+    struct fact fact;
+
+    if (fact_read(message, &fact, NULL) < 0 ||
+        (fact.kind != FACT_RESPONSE && fact.kind != FACT_FAILED &&
+         fact.kind != FACT_CANCEL && fact.kind != FACT_EXPIRED))
+        return false;
+    twin->has_ended = ticket_eq(&fact.ticket, twin->ticket);
+    return twin->has_ended;
+}
+
+/* A twin may come so late that its first one has ended and is forgotten here:
+ * then the log tells. -EALREADY: it has ended. */
+static int
+check_twin(struct held *held, struct error *err)
+{
+    const struct kafka *kafka = held->session->kafka;
+    const struct ticket *ticket = &held->attempt.ticket;
+    const int32_t partition = held->share->partition.id;
+    const wall_ms since =
+        ticket_time(ticket) - 2 * kafka->settings->kafka.timeout;
+    struct twin twin = {.ticket = ticket};
+    struct client_reader *reader;
+    int64_t low = 0, from = 0;
+    int r = client_watermarks(held->session->facts, kafka->tickets_topic,
+                              partition, &low, NULL, SEARCH_MS, err);
+
+    if (r == 0)
+        r = client_offset_at(held->session->facts, kafka->tickets_topic,
+                             partition, since, &from, SEARCH_MS, err);
+    if (r == 0)
+        r = client_reader_open(kafka->settings, &reader, err);
+    if (r < 0)
+        return r;
+    r = client_reader_read(reader, kafka->tickets_topic, partition,
+                           from > low ? from : low, is_ending, &twin, SEARCH_MS,
+                           err);
+    client_reader_close(reader);
+    if (twin.has_ended)
+        return error_set(err, -EALREADY, "it has ended under the same ticket");
+    return r == -ENOENT ? 0 : r; /* the log was read to its end */
+}
+
 static void
 load(struct held *held)
 {
@@ -92,6 +149,8 @@ load(struct held *held)
 
     if (held->attempt.store.at == NULL)
         r = load_request(held, &err);
+    if (r == 0 && (held->flags & REQUEST_TWIN) != 0)
+        r = check_twin(held, &err);
     if (r == 0 && held->body.size > 0)
         r = load_body(held, &err);
     held->is_loaded = r == 0;

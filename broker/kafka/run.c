@@ -151,7 +151,8 @@ held_new(struct kafka_session *session, struct share *share, int64_t offset,
     held->has_replays = queued->has_replays;
     held->replays = queued->replays;
     held->body = queued->body;
-    held->is_loaded = queued->body.size == 0;
+    held->is_loaded =
+        queued->body.size == 0 && (queued->flags & REQUEST_TWIN) == 0;
     attempt->repeatable =
         queued_is_repeatable(queued->flags, session->settings);
     buf_init(&attempt->store, size + 1);
@@ -973,7 +974,8 @@ run_delivered(struct kafka_session *session)
     }
 }
 
-/* A message that nothing can read is an ending of its own. */
+/* A message that nothing can read is an ending of its own; so is a twin of what
+ * has ended: it counts for nobody who knows of that. */
 static void
 unreadable(struct kafka_session *session, struct held *held,
            struct entry *entry)
@@ -1012,7 +1014,8 @@ loaded(struct kafka_session *session, struct held *held)
     }
     if (entry->place == PLACE_LOADING)
         partition_place(&share->partition, entry, PLACE_NONE);
-    if (held->load_r == -EIO || held->load_r == -ENOENT) {
+    if (held->load_r == -EIO || held->load_r == -ENOENT ||
+        held->load_r == -EALREADY) {
         unreadable(session, held, entry);
         let_go(held);
         return;

@@ -8,9 +8,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 
 #define CLOSE_LIMIT 10000 /* ms; for endings to be acknowledged */
+#define JOIN_AGAIN  1000  /* ms; where the group could not be joined */
 
 void
 session_ring(void *opaque)
@@ -146,6 +148,34 @@ tell_drained(struct kafka_session *session)
         on_drained(session->options.opaque);
 }
 
+static bool
+is_of_the_release(const struct kafka_session *session)
+{
+    return strcmp(session->control.release, session->release) == 0;
+}
+
+/* Who may start nothing stays out of the group: its partitions would have
+ * nobody. It has nothing out then, as the release changes in a drained queue.
+ */
+static void
+take_part(struct kafka_session *session, mono_ms now)
+{
+    struct error err;
+
+    if (session->is_probe || session->is_lost ||
+        atomic_load(&session->stopping) || atomic_load(&session->closing))
+        return;
+    if (session->group != NULL) {
+        if (!is_of_the_release(session) && is_idle(session))
+            shares_leave(session);
+    } else if (is_of_the_release(session) && now >= session->join_at &&
+               shares_open(session, &err) < 0) {
+        log_event(EVENT_FAILED, "queue=%s text=\"%s\"", session->settings->name,
+                  err.text);
+        session->join_at = now + JOIN_AGAIN;
+    }
+}
+
 /* One round; how long there is nothing to do but for what rings. */
 static span_ms
 work(struct kafka_session *session)
@@ -161,6 +191,7 @@ work(struct kafka_session *session)
     tell_drained(session);
 
     const mono_ms now = clock_mono();
+    take_part(session, now);
     const mono_ms again = run_send_again(session, now);
     shares_tick(session, now);
     span_ms wait = shares_next(session) - now;
@@ -292,8 +323,11 @@ kafka_session_open(struct broker *broker, const struct session_options *options,
         return r;
     }
     session->id = log_member_id(session->member);
-    r = session->is_probe ? shares_open_one(session, &ticket, offset, err)
-                          : shares_open(session, err);
+    control_log_state(kafka->control, options->queue, &session->control);
+    if (session->is_probe)
+        r = shares_open_one(session, &ticket, offset, err);
+    else if (is_of_the_release(session))
+        r = shares_open(session, err);
     if (r < 0) {
         control_log_goodbye(session->member, &session->counts);
         shares_leave(session);

@@ -99,7 +99,7 @@ struct kafka_session {
     size_t bytes;       /* of them, and of delayed ones */
     uint64_t acknowledged;
     struct barrier_counts counts; /* since the pause */
-    mono_ms trim_at, commit_at, missing_at;
+    mono_ms trim_at, commit_at, missing_at, join_at;
     struct loader loader;
 };
 
@@ -174,8 +174,8 @@ int probe_find(struct kafka *kafka, const struct session_options *options,
 
 /* ---- load.c -------------------------------------------------------------- */
 
-/* Reads its request again (is_loaded false and no message) or its body; posts
- * it to session->loaded with load_r. */
+/* Reads its request again (is_loaded false and no message), its body, or
+ * whether its twin has ended; posts it to session->loaded with load_r. */
 void load_start(struct kafka_session *session, struct held *held);
 void load_stop(struct kafka_session *session);
 

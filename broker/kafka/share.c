@@ -16,6 +16,7 @@
 #define TRIM_EVERY    1000  /* ms */
 #define COMMIT_EVERY  500   /* ms */
 #define CLAIM_AGAIN   100   /* ms; after another's claim */
+#define CLAIM_FACTS   10000 /* so many after our claim it is made anew */
 #define MISSING_LOOK  5000  /* ms; for a committed offset that is not there */
 #define FACTS_AT_ONCE 1000
 #define READY_BYTES   (16 << 20) /* of messages in memory, not started */
@@ -351,6 +352,23 @@ take_fact(struct kafka_session *session, const rd_kafka_message_t *message)
     share_look(session, share);
 }
 
+/* The facts that it was to begin with are not kept any more: somebody cut the
+ * log between our look at the commit and this. The commit has moved on too. */
+static void
+begin_again(struct kafka_session *session, int32_t partition)
+{
+    struct share *share = &session->shares[partition];
+
+    log_event(EVENT_NOTE,
+              "queue=%s partition=%d offset=%lld text=\"its facts begin later "
+              "by now: it is begun again\"",
+              session->settings->name, partition,
+              (long long)share->partition.read);
+    share->is_owned = share->is_active = false;
+    release(session, share);
+    session->missing_at = clock_mono(); /* joins anew */
+}
+
 static void
 poll_facts(struct kafka_session *session)
 {
@@ -362,6 +380,9 @@ poll_facts(struct kafka_session *session)
             return;
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
             take_fact(session, message);
+        else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+                 message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+            begin_again(session, message->partition);
         rd_kafka_message_destroy(message);
     }
     session_ring(session); /* there may be more */
@@ -478,22 +499,29 @@ shares_poll(struct kafka_session *session)
 /* ---- time ------------------------------------------------------------------
  */
 
-/* Committed offsets that were missing may be there now. */
+/* Joins its group anew: committed offsets that were missing may be there now,
+ * and librdkafka knows those only that were assigned. */
 static void
-look_again(struct kafka_session *session)
+join_anew(struct kafka_session *session)
 {
-    rd_kafka_topic_partition_list_t *list = NULL;
-
-    if (rd_kafka_assignment(session->group, &list) !=
-        RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    /* librdkafka knows those only that were assigned: ask for all anew. */
-    rd_kafka_topic_partition_list_destroy(list);
-    shares_leave(session);
     struct error err;
+
+    shares_leave(session);
     if (shares_open(session, &err) < 0)
         log_event(EVENT_FAILED, "queue=%s text=\"%s\"", session->settings->name,
                   err.text);
+}
+
+/* Our claim is so old that a successor would have much to read. What we sent
+ * before the new one stands before it, so nothing of it is lost; until that is
+ * read back nothing is started. */
+static void
+renew_claim(struct kafka_session *session, struct share *share)
+{
+    if (!share->is_active || share->partition.read - share->claim < CLAIM_FACTS)
+        return;
+    share->is_active = false;
+    run_claim(session, share);
 }
 
 static void
@@ -519,6 +547,7 @@ shares_tick(struct kafka_session *session, mono_ms now)
             else
                 share->claim_at = now + CLAIM_AGAIN;
         }
+        renew_claim(session, share);
         if (now >= session->trim_at)
             trim(session, share);
     }
@@ -531,7 +560,7 @@ shares_tick(struct kafka_session *session, mono_ms now)
     if (session->missing_at != 0 && session->group != NULL &&
         now >= session->missing_at) {
         session->missing_at = 0;
-        look_again(session);
+        join_anew(session);
     }
 }
 

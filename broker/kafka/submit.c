@@ -1,5 +1,6 @@
 /* submit.c - puts requests on their queues. */
 #include <assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "broker/kafka/control_log.h"
 #include "broker/kafka/follow.h"
 #include "broker/kafka/kafka_priv.h"
+#include "common/fault.h"
 #include "common/lock.h"
 #include "common/mem.h"
 #include "common/own.h"
@@ -183,8 +185,9 @@ struct sending {
     struct submission *submission;
     struct follow *follow; /* NULL: it could not be opened */
     struct key_claim claim;
-    int refusal;   /* why it may not be queued; 0: it may */
-    bool has_room; /* owes release_room */
+    int refusal;    /* why it may not be queued; 0: it may */
+    bool has_room;  /* owes release_room */
+    unsigned parts; /* enum submit_part: to be sent */
     unsigned flags;
     wall_ms at;
     wall_ms paused_since;
@@ -236,15 +239,21 @@ on_delivered(struct sending *sending)
     struct submission *submission = sending->submission;
     const struct delivery *accepted = &sending->accepted;
 
+    if (FAULT("kafka.delivered"))
+        raise(SIGKILL);
     if (atomic_fetch_sub(&sending->left, 1) > 1)
         return;
-    const int r = result_of(sending->request.r, accepted->r);
-    if (accepted->r == 0 && sending->has_room) {
+    const bool has_accepted = sending->parts & SUBMIT_ACCEPTED;
+    const int r = sending->parts == SUBMIT_BOTH
+                      ? result_of(sending->request.r, accepted->r)
+                  : has_accepted ? accepted->r
+                                 : sending->request.r;
+    if (has_accepted && accepted->r == 0 && sending->has_room) {
         release_room(sending->kafka, submission->queue, accepted->partition,
                      accepted->offset);
         sending->has_room = false;
     }
-    if (r == 0)
+    if (r == 0 && has_accepted)
         follow_expect(sending->follow, accepted->partition, accepted->offset);
     if (r == 0)
         submission->paused_since = sending->paused_since;
@@ -319,9 +328,13 @@ send_accepted(struct sending *sending)
 static void
 send_records(struct sending *sending)
 {
-    sending->left = 2;
-    send_request(sending);
-    send_accepted(sending);
+    const unsigned parts = sending->parts; /* it may be gone after one */
+
+    sending->left = parts == SUBMIT_BOTH ? 2 : 1;
+    if (parts & SUBMIT_REQUEST)
+        send_request(sending);
+    if (parts & SUBMIT_ACCEPTED)
+        send_accepted(sending);
 }
 
 /* ---- what goes before ---------------------------------------------------- */
@@ -349,7 +362,8 @@ store(struct sending *sending)
 {
     struct submission *submission = sending->submission;
 
-    if (!bodies_needs(submission->message)) {
+    if (!(sending->parts & SUBMIT_REQUEST) ||
+        !bodies_needs(submission->message)) {
         send_records(sending);
         return;
     }
@@ -359,13 +373,29 @@ store(struct sending *sending)
                  &sending->body);
 }
 
+/* Another ticket has the key of a moved request: both are to end. */
+static void
+store_without_key(struct sending *sending)
+{
+    struct submission *submission = sending->submission;
+
+    submission->moved->key_taken = true;
+    submission->key = NULL;
+    sending->flags = REQUEST_IDEMPOTENT;
+    store(sending);
+}
+
 /* On the view's thread. */
 static void
 on_claimed(struct key_claim *claim)
 {
     struct sending *sending = CONTAINER_OF(claim, struct sending, claim);
+    const bool is_taken =
+        claim->r == -EEXIST || (claim->r == 0 && !claim->is_first);
 
-    if (claim->r < 0) {
+    if (is_taken && sending->submission->moved != NULL) {
+        store_without_key(sending);
+    } else if (claim->r < 0) {
         answer(sending, result_before(claim->r));
     } else if (claim->is_first) {
         store(sending);
@@ -401,7 +431,8 @@ claim_key(struct sending *sending)
         .key = submission->key,
         .queue = queue->name,
         .ticket = submission->ticket,
-        .until = sending->at + queue->keys,
+        .until = submission->moved != NULL ? submission->moved->key_until
+                                           : sending->at + queue->keys,
         .on_claimed = sending->refusal < 0 ? on_key_found : on_claimed,
     };
     if (sending->refusal < 0) /* who repeats an old one is joined to it */
@@ -451,9 +482,10 @@ open_view(struct kafka *kafka, struct follow **follow)
 }
 
 void
-kafka_submit(struct broker *broker, struct submission *submission)
+kafka_submit_parts(struct kafka *kafka, struct submission *submission,
+                   unsigned parts, const struct body_ref *body)
 {
-    struct kafka *kafka = kafka_of(broker);
+    const struct moved *moved = submission->moved;
     struct follow *follow = atomic_load(&kafka->follow);
     int r = 0;
 
@@ -468,7 +500,10 @@ kafka_submit(struct broker *broker, struct submission *submission)
     struct sending *sending = mem_new(struct sending);
     sending->kafka = kafka;
     sending->submission = submission;
-    sending->at = clock_wall();
+    sending->at = clock_wall() - (moved != NULL ? moved->age : 0);
+    sending->parts = parts;
+    if (body != NULL)
+        sending->body.ref = *body;
     sending->flags = (submission->idempotent ? REQUEST_IDEMPOTENT : 0) |
                      (submission->key != NULL ? REQUEST_KEYED : 0);
     if (follow == NULL)
@@ -476,10 +511,16 @@ kafka_submit(struct broker *broker, struct submission *submission)
     sending->follow = follow;
     if (r == 0)
         r = sending->refusal = admit(sending);
-    if (submission->key != NULL && follow != NULL)
+    if (submission->key != NULL && follow != NULL && (r == 0 || moved == NULL))
         claim_key(sending);
     else if (r < 0)
         answer(sending, r);
     else
         store(sending);
+}
+
+void
+kafka_submit(struct broker *broker, struct submission *submission)
+{
+    kafka_submit_parts(kafka_of(broker), submission, SUBMIT_BOTH, NULL);
 }

@@ -67,14 +67,13 @@ view_count(struct view *view, const struct view_row *row, int by)
     n->retained += (uint64_t)by * row->bytes;
 }
 
+/* An ending, for the rates of the last minute. */
 static void
-count_end(struct view_lane *lane, enum ticket_state state, wall_ms at)
+note_rate(struct view_lane *lane, bool is_done, wall_ms at)
 {
     const int64_t second = at / 1000;
     const size_t i = (size_t)second % RATE_SECONDS;
-    const bool is_done = state == TICKET_DONE;
 
-    *(is_done ? &lane->n.done : &lane->n.failed) += 1;
     if (lane->second[i] > second)
         return; /* of a slow clock, or long ago */
     if (lane->second[i] < second) {
@@ -82,6 +81,15 @@ count_end(struct view_lane *lane, enum ticket_state state, wall_ms at)
         lane->done[i] = lane->failed[i] = 0;
     }
     *(is_done ? &lane->done[i] : &lane->failed[i]) += 1;
+}
+
+static void
+count_end(struct view_lane *lane, enum ticket_state state, wall_ms at)
+{
+    const bool is_done = state == TICKET_DONE;
+
+    *(is_done ? &lane->n.done : &lane->n.failed) += 1;
+    note_rate(lane, is_done, at);
 }
 
 void
@@ -543,12 +551,13 @@ write_lanes(struct view *view)
         struct view_lane *lane = &view->lanes[i];
         const struct view_queue *n = &lane->n;
         if (lane->is_dirty)
-            r = view_file_run(&view->file, VIEW_QUEUE_SAVE,
-                              CELLS(CELL(i), CELL_STRING(n->name),
-                                    CELL(n->queued), CELL(n->delayed),
-                                    CELL(n->running), CELL(n->dead),
-                                    CELL(n->accepted), CELL(n->done),
-                                    CELL(n->failed), CELL(n->retained)));
+            r = view_file_run(
+                &view->file, VIEW_QUEUE_SAVE,
+                CELLS(CELL(i), CELL_STRING(n->name), CELL(n->queued),
+                      CELL(n->delayed), CELL(n->running), CELL(n->dead),
+                      CELL(n->accepted), CELL(n->done), CELL(n->failed),
+                      CELL(n->retained), CELL(n->trouble_at),
+                      CELL_STRING(n->trouble)));
         lane->is_dirty = false;
     }
     return r;
@@ -608,6 +617,9 @@ load_lanes(struct view *view)
         }
         for (int i = 0; i < (int)ARRAY_LEN(numbers); i++)
             *numbers[i] = (uint64_t)sqlite3_column_int64(stmt, i + 2);
+        n->trouble_at = sqlite3_column_int64(stmt, 10);
+        const struct slice trouble = view_file_slice(stmt, 11);
+        snprintf(n->trouble, sizeof(n->trouble), "%.*s", SLICE_ARG(trouble));
         view->lanes[id].is_dirty = false;
     }
     view_file_done(stmt);
@@ -652,11 +664,32 @@ load_parts(struct view *view)
     return r;
 }
 
+/* What ended lately, so that who opens the view knows the last minute too. */
+static int
+load_rates(struct view *view)
+{
+    const wall_ms since = clock_wall() - 1000 * RATE_SECONDS;
+    int r = 0;
+
+    for (unsigned i = 0; i < view->lanes_len && r == 0; i++) {
+        sqlite3_stmt *stmt = view_file_start(&view->file, VIEW_QUEUE_MINUTE,
+                                             CELLS(CELL(i), CELL(since)));
+        while ((r = view_file_step(&view->file, stmt)) == 1)
+            note_rate(&view->lanes[i],
+                      sqlite3_column_int(stmt, 1) == TICKET_DONE,
+                      sqlite3_column_int64(stmt, 0));
+        view_file_done(stmt);
+    }
+    return r;
+}
+
 static int
 load(struct view *view)
 {
     int r = load_lanes(view);
 
+    if (r == 0)
+        r = load_rates(view);
     if (r == 0)
         r = load_parts(view);
     if (r == 0)

@@ -11,7 +11,8 @@
 
 /* ---- places -------------------------------------------------------------- */
 
-/* Ones that were submitted in the same millisecond count as before it. */
+/* Ones that were submitted in the same millisecond count as before it; those
+ * that wait for a retry's time do not. */
 int
 view_ahead(struct view *view, const struct view_row *row, int64_t *ahead)
 {
@@ -23,7 +24,9 @@ view_ahead(struct view *view, const struct view_row *row, int64_t *ahead)
                              CELLS(CELL(row->queue), CELL(row->submitted),
                                    CELL(VIEW_AHEAD_MAX + 1)),
                              &count);
-    *ahead = count > 0 ? count - 1 : 0;
+    if (!row->is_delayed && count > 0)
+        count--; /* itself */
+    *ahead = count;
     return r < 0 ? r : 0;
 }
 

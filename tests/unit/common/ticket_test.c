@@ -134,6 +134,32 @@ START_TEST(it_is_a_uuid_of_version_8_and_keeps_its_slot)
 }
 END_TEST
 
+START_TEST(tickets_of_one_moment_share_a_slot_a_few_at_a_time)
+{
+    struct ticket_secret *secret = secret_new();
+    unsigned slot = 0, changes = 0;
+
+    for (unsigned i = 0; i < 64 * TICKET_TOGETHER; i++) {
+        const struct ticket ticket =
+            ticket_make(secret, 1700000000000, TICKET_RANDOM_SLOT);
+        if (i % TICKET_TOGETHER != 0)
+            ck_assert_uint_eq(ticket_slot(&ticket), slot);
+        changes += i > 0 && ticket_slot(&ticket) != slot;
+        slot = ticket_slot(&ticket);
+    }
+    ck_assert_uint_gt(changes, 32); /* by chance two may be the same */
+    changes = 0;
+    for (wall_ms now = 1700000000001; now <= 1700000000064; now++) {
+        const struct ticket ticket =
+            ticket_make(secret, now, TICKET_RANDOM_SLOT);
+        changes += ticket_slot(&ticket) != slot;
+        slot = ticket_slot(&ticket);
+    }
+    ck_assert_uint_gt(changes, 32);
+    secret_end(secret);
+}
+END_TEST
+
 START_TEST(text_sorts_by_time)
 {
     struct ticket_secret *secret = secret_new();
@@ -238,7 +264,8 @@ TESTS("common", "ticket", a_child_of_fork_makes_other_tickets,
       what_is_formatted_is_parsed_again, any_changed_character_is_refused,
       what_is_no_ticket_is_refused, upper_case_is_another_spelling_and_refused,
       another_secret_refuses_the_ticket,
-      it_is_a_uuid_of_version_8_and_keeps_its_slot, text_sorts_by_time,
+      it_is_a_uuid_of_version_8_and_keeps_its_slot,
+      tickets_of_one_moment_share_a_slot_a_few_at_a_time, text_sorts_by_time,
       the_secret_is_private_and_stays,
       an_open_or_short_or_missing_secret_is_refused,
       two_makers_at_once_have_one_secret)
