@@ -55,11 +55,14 @@ struct key_claim {
     int r;               /* 0; -EEXIST: another request has it; as deliveries */
     struct ticket first; /* whose it is: ours, or the first one's */
     bool is_first;       /* ours */
-    bool has_facts;      /* the first one is in the log: join it */
+    bool has_facts;      /* something of the first one is in the log */
+    bool has_request;    /* its request is: join it */
 };
 /* Looks in the view, else produces a `key` fact and reads it back. Of another's
- * ticket it waits for the `accepted` until broker.kafka.timeout is over; then
- * has_facts stays false: submit it again under that ticket, as a twin. */
+ * ticket it waits for the `accepted` until broker.kafka.timeout is over. An
+ * `accepted` alone does not tell that the request is there, as the two are
+ * produced together and one may have been lost: then has_request stays false.
+ * Submit it again under that ticket, as a twin. */
 void follow_claim_key(struct follow *follow, struct key_claim *claim);
 /* Only what the view knows, without a claim: -ENOENT if nothing. */
 void follow_find_key(struct follow *follow, struct key_claim *claim);

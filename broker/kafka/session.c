@@ -95,12 +95,10 @@ look_at_control(struct kafka_session *session)
         lose(session);
     if (!atomic_exchange(&session->moved, false))
         return;
-    const struct control before = session->control;
+    const uint64_t before = session->control.paused_epoch;
     control_log_state(session->kafka->control, session->options.queue,
                       &session->control);
-    /* What ended while it was open is no part of the next pause's receipt. */
-    if (before.state == CONTROL_OPEN ||
-        before.paused_epoch != session->control.paused_epoch)
+    if (session->control.paused_epoch != before)
         session->counts = (struct barrier_counts){0};
 }
 
@@ -209,6 +207,9 @@ close_down(struct kafka_session *session)
     struct pollfd fd = {.fd = session->bell, .events = POLLIN};
     eventfd_t rings;
 
+    /* What is lost now counts for the pause that goes on, if one does. */
+    atomic_store(&session->moved, true);
+    look_at_control(session);
     take_finishes(session);
     run_give_up(session);
     while (session->asked + session->ending > 0 && !session->is_lost &&

@@ -261,11 +261,31 @@ deafen(struct share *share)
     share->queue = NULL;
 }
 
+/* What was started is to stand in the log before the claim of whoever gets the
+ * partition, or it would not count there and begin again. The group waits for
+ * us; not for ever, as a leader may be on the move. */
+static void
+settle(struct kafka_session *session)
+{
+    const struct kafka *kafka = session->kafka;
+    const mono_ms until = clock_mono() + session->settings->lease / 4;
+    const struct timespec tick = {.tv_nsec = 1000000};
+
+    for (int32_t i = 0; i < kafka->partitions; i++)
+        while (session->shares[i].is_owned &&
+               atomic_load(&kafka->settled[i]) !=
+                   atomic_load(&kafka->sent[i]) &&
+               clock_mono() < until)
+            nanosleep(&tick, NULL);
+}
+
 static void
 revoke(struct kafka_session *session, bool is_lost)
 {
-    if (!is_lost)
+    if (!is_lost) {
+        settle(session);
         commit(session, true);
+    }
     for (int32_t i = 0; i < session->kafka->partitions; i++) {
         struct share *share = &session->shares[i];
         deafen(share);

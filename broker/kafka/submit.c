@@ -260,10 +260,19 @@ on_delivered(struct sending *sending)
     answer(sending, r);
 }
 
+static void send_accepted(struct sending *sending);
+
 static void
 on_request(struct delivery *delivery)
 {
-    on_delivered(CONTAINER_OF(delivery, struct sending, request));
+    struct sending *sending = CONTAINER_OF(delivery, struct sending, request);
+
+    if ((sending->flags & REQUEST_TWIN) != 0 && delivery->r == 0)
+        send_accepted(sending);
+    else if ((sending->flags & REQUEST_TWIN) != 0)
+        answer(sending, delivery->r);
+    else
+        on_delivered(sending);
 }
 
 static void
@@ -329,11 +338,12 @@ static void
 send_records(struct sending *sending)
 {
     const unsigned parts = sending->parts; /* it may be gone after one */
+    const bool is_twin = (sending->flags & REQUEST_TWIN) != 0;
 
-    sending->left = parts == SUBMIT_BOTH ? 2 : 1;
+    sending->left = parts == SUBMIT_BOTH && !is_twin ? 2 : 1;
     if (parts & SUBMIT_REQUEST)
         send_request(sending);
-    if (parts & SUBMIT_ACCEPTED)
+    if ((parts & SUBMIT_ACCEPTED) && !is_twin)
         send_accepted(sending);
 }
 
@@ -385,6 +395,15 @@ store_without_key(struct sending *sending)
     store(sending);
 }
 
+static void
+store_twin(struct sending *sending)
+{
+    sending->flags |= REQUEST_TWIN;
+    sending->submission->ticket = sending->claim.first;
+    sending->submission->joined = true;
+    store(sending);
+}
+
 /* On the view's thread. */
 static void
 on_claimed(struct key_claim *claim)
@@ -399,13 +418,10 @@ on_claimed(struct key_claim *claim)
         answer(sending, result_before(claim->r));
     } else if (claim->is_first) {
         store(sending);
-    } else if (claim->has_facts) {
+    } else if (claim->has_request) {
         join(sending);
     } else { /* whoever wanted it first may have died before it was queued */
-        sending->flags |= REQUEST_TWIN;
-        sending->submission->ticket = claim->first;
-        sending->submission->joined = true;
-        store(sending);
+        store_twin(sending);
     }
 }
 
@@ -414,10 +430,14 @@ on_key_found(struct key_claim *claim)
 {
     struct sending *sending = CONTAINER_OF(claim, struct sending, claim);
 
-    if (claim->r == 0)
+    if (claim->r == 0 && claim->has_request)
         join(sending);
+    else if (claim->r == 0 &&
+             claim->has_facts) /* it counts as queued already */
+        store_twin(sending);
     else
-        answer(sending, claim->r == -ENOENT ? sending->refusal : claim->r);
+        answer(sending, claim->r == 0 || claim->r == -ENOENT ? sending->refusal
+                                                             : claim->r);
 }
 
 static void

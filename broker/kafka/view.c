@@ -176,8 +176,10 @@ take_accepted(struct view *view, struct view_row *row, const struct fact *fact)
     struct view_lane *lane = &view->lanes[row->queue];
 
     rest_on(row, &fact->body);
-    if (row->is_accepted)
-        return; /* a twin */
+    if (row->is_accepted) {
+        row->flags |= fact->flags & REQUEST_TWIN; /* its request is there */
+        return;
+    }
     row->is_accepted = true;
     row->submitted = fact->at;
     row->flags = fact->flags;

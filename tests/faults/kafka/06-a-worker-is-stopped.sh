@@ -12,10 +12,6 @@ worker a
 worker b
 clients
 goes_on
-handlers_of() { # pids below a worker's spawner
-    local spawner
-    for spawner in $(children "${pids[$1]}"); do children "$spawner"; done
-}
 lost() { grep -cE 'event=(lease-lost|fenced)' "$dir/$1.log" || true; }
 lost_more() { [ "$(lost "$1")" -gt "$2" ]; }
 for i in 1 2 3 4 5 6; do

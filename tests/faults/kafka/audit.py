@@ -45,19 +45,18 @@ def ticket_of(body):
 
 # ---- what ran ------------------------------------------------------------------
 
-runs = collections.defaultdict(dict)  # ticket -> attempt -> run
+runs = collections.defaultdict(dict)  # ticket -> id -> run
 tickets_of_key = collections.defaultdict(set)
 for text in open(f"{marks}/runs", encoding="ascii"):
     what, when, method, key, ticket, attempt, pid = text.split()
     if what == "start":
-        if attempt in runs[ticket]:
-            breaks(ticket, "ran twice as attempt", attempt, "at", when)
-        runs[ticket][attempt] = {
-            "id": f"{pid}-{attempt}", "start": float(when), "end": None,
-            "may": method == "GET" or key != "-",
+        # What may be repeated begins while its start is on its way to the log: one
+        # that came too late is not counted, and the next bears its number (P4).
+        runs[ticket][f"{pid}-{attempt}"] = {
+            "start": float(when), "end": None, "may": method == "GET" or key != "-",
         }
     else:
-        runs[ticket][attempt]["end"] = float(when)
+        runs[ticket][f"{pid}-{attempt}"]["end"] = float(when)
     if key != "-":
         tickets_of_key[key].add(ticket)
 for key, tickets in tickets_of_key.items():
@@ -118,6 +117,7 @@ for number, tickets in of_number.items():
 # ---- what is stored ------------------------------------------------------------
 
 states = collections.Counter()
+uncounted = 0
 for ticket in sorted(set(answers) | set(runs)):
     told = {at: get(at, f"/-/tickets/{ticket}") for at in addresses}
     got = {at: get(at, f"/-/tickets/{ticket}/response") for at in addresses}
@@ -141,17 +141,15 @@ for ticket in sorted(set(answers) | set(runs)):
             breaks(ticket, "failed and may be repeated:", stored)
     if answers[ticket] - {stored}:
         breaks("clients saw", answers[ticket], "for", ticket, "and now", stored)
-    if state == "done" and stored[1].split()[1] not in [
-        run["id"] for run in tries.values()
-    ]:
+    if state == "done" and stored[1].split()[1] not in tries:
         breaks("the answer of", ticket, "is of none of its runs:", stored, tries)
-    if len(tries) > told[0]["attempts"]:
-        breaks(ticket, "ran", len(tries), "times, counted", told[0]["attempts"])
+    uncounted += max(0, len(tries) - told[0]["attempts"])
 
 again = sum(len(tries) > 1 for tries in runs.values())
 print(
     f"{len(seen)} answers seen, {len(answers)} tickets, {dict(states)}, "
     f"{sum(map(len, runs.values()))} runs, {again} tickets ran more than once, "
+    f"{uncounted} runs not counted, "
     f"refused or unanswered {dict(codes)}, slowest 503 {slowest:.1f} s, "
     f"{broken} broken promises"
 )

@@ -398,6 +398,21 @@ START_TEST(a_session_that_is_over_leaves_orphans_that_others_decide)
 }
 END_TEST
 
+/* A view that is made again reads all of this before it is written once. */
+START_TEST(orphans_are_found_before_anything_was_committed)
+{
+    struct bench bench;
+
+    bench_init(&bench);
+    const struct ticket ticket = accept_one(&bench);
+    claim(&bench, 5);
+    start(&bench, &ticket, 5, 1);
+    ck_assert_int_eq(put(&bench, &FACT(.kind = FACT_OVER, .session = 5)), 1);
+    ck_assert(find(&bench, &ticket)->fold.is_orphan);
+    bench_fini(&bench);
+}
+END_TEST
+
 /* ---- cancelled, expired -------------------------------------------------- */
 
 START_TEST(a_queued_request_is_cancelled_with_a_410)
@@ -733,6 +748,7 @@ TESTS("broker", "view", a_request_is_queued_then_runs_then_is_done,
       a_replay_is_linked_both_ways, a_retry_waits_and_then_is_queued_again,
       trouble_is_why_the_last_one_was_put_back,
       a_session_that_is_over_leaves_orphans_that_others_decide,
+      orphans_are_found_before_anything_was_committed,
       a_queued_request_is_cancelled_with_a_410,
       a_retry_of_what_was_cancelled_ends_it,
       a_request_that_waits_too_long_is_a_504,

@@ -191,6 +191,36 @@ START_TEST(the_secret_is_private_and_stays)
 }
 END_TEST
 
+START_TEST(a_secret_is_copied_where_there_is_none)
+{
+    struct ticket_secret *first = secret_new(), *second = NULL;
+    struct ticket back, ticket = ticket_make(first, 1700000000000, -1);
+    char other[128], text[TICKET_TEXT + 1];
+    struct stat st;
+    bool made;
+
+    snprintf(other, sizeof(other), "%s/other.key", directory);
+    for (int i = 0; i < 2; i++) { /* the second time it is there */
+        ck_assert_int_eq(ticket_secret_copy(path, other, &made, NULL), 0);
+        ck_assert(made == (i == 0));
+    }
+    ck_assert_int_eq(stat(other, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    ck_assert_int_eq(ticket_secret_load(other, false, &second, NULL), 0);
+    ticket_format(&ticket, text);
+    ck_assert_int_eq(ticket_parse(second, slice_of(text), &back), 0);
+    ticket_secret_free(second);
+    ck_assert_int_eq(unlink(other), 0);
+
+    ck_assert_int_eq(ticket_secret_load(other, true, &second, NULL), 0);
+    ck_assert_int_eq(ticket_secret_copy(path, other, &made, NULL), -EEXIST);
+    ck_assert(!made);
+    ticket_secret_free(second);
+    ck_assert_int_eq(unlink(other), 0);
+    secret_end(first);
+}
+END_TEST
+
 START_TEST(an_open_or_short_or_missing_secret_is_refused)
 {
     struct ticket_secret *secret = secret_new(), *other = NULL;
@@ -266,6 +296,6 @@ TESTS("common", "ticket", a_child_of_fork_makes_other_tickets,
       another_secret_refuses_the_ticket,
       it_is_a_uuid_of_version_8_and_keeps_its_slot,
       tickets_of_one_moment_share_a_slot_a_few_at_a_time, text_sorts_by_time,
-      the_secret_is_private_and_stays,
+      the_secret_is_private_and_stays, a_secret_is_copied_where_there_is_none,
       an_open_or_short_or_missing_secret_is_refused,
       two_makers_at_once_have_one_secret)
