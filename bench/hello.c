@@ -2,7 +2,7 @@
  *
  * The same program runs behind Cloakroom and behind nginx with fcgiwrap. With
  * STARTS in the environment it first appends to that file when it began: the
- * wall clock in ns, 8 bytes.
+ * wall clock in ns, 8 bytes. With SLEEP_MS it sleeps so long before it answers.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -22,12 +22,21 @@ tell_start(const char *path)
     return write(fd, &now, sizeof(now)) == sizeof(now) ? 0 : -1;
 }
 
+static void
+sleep_ms(long ms)
+{
+    nanosleep(
+        &(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000},
+        NULL);
+}
+
 int
 main(void)
 {
     const char *length = getenv("CONTENT_LENGTH");
     long left = length != NULL ? atol(length) : 0;
     const char *starts = getenv("STARTS");
+    const char *sleeps = getenv("SLEEP_MS");
     char piece[4096];
 
     if (starts != NULL && tell_start(starts) < 0)
@@ -38,6 +47,8 @@ main(void)
             return 1;
         left -= n;
     }
+    if (sleeps != NULL)
+        sleep_ms(atol(sleeps));
     fputs("Content-Type: application/json\r\n\r\n"
           "{\"ok\":true,\"id\":\"0123456789abcdef0123456789abcdef\",\"pad\":"
           "\"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\"}",

@@ -142,9 +142,8 @@ class Spans:
     def add_pauses(self, pauses, starts, last):
         self.add(last, [p.last_start(starts) - p.asked for p in pauses])
 
-    def held(self, what):
-        return at_most(Row(what, "ms", self.rows[what]), NO_START_MS,
-                       f"{NO_START_MS} ms")
+    def held(self, what, most=NO_START_MS):
+        return at_most(Row(what, "ms", self.rows[what]), most, f"{most} ms")
 
     def told(self, what):
         return Row(what, "ms", self.rows[what])

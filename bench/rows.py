@@ -71,12 +71,14 @@ class Load:
         self.cpu = use.cpu * 1e6 / self.n  # us a request
 
 
-def wrk_start(place, port, connections, seconds, prefer=None):
+def wrk_start(place, port, connections, seconds, prefer=None, method="POST",
+              path=""):
     """SIGINT ends it before its time."""
-    environment = {**os.environ, **({"PREFER": prefer} if prefer else {})}
+    environment = {**os.environ, "METHOD": method,
+                   **({"PREFER": prefer} if prefer else {})}
     return subprocess.Popen(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s",
-         "-s", f"{place.sources}/post.lua", f"http://127.0.0.1:{port}/"],
+         "-s", f"{place.sources}/post.lua", f"http://127.0.0.1:{port}/{path}"],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True)
 
@@ -93,16 +95,17 @@ def wrk_seen(process, port):
     return seen
 
 
-def wrk(place, port, connections, seconds, prefer=None):
-    return wrk_seen(wrk_start(place, port, connections, seconds, prefer), port)
+def wrk(place, port, connections, seconds, prefer=None, **request):
+    return wrk_seen(wrk_start(place, port, connections, seconds, prefer,
+                              **request), port)
 
 
-def load(place, programs, port, connections, prefer=None, *, label):
+def load(place, programs, port, connections, prefer=None, *, label, **request):
     """One measured run after a warm-up."""
-    wrk(place, port, connections, WARM_UP_S, prefer)
+    wrk(place, port, connections, WARM_UP_S, prefer, **request)
     os.sync()
     with Window(programs) as use:
-        seen = wrk(place, port, connections, place.seconds, prefer)
+        seen = wrk(place, port, connections, place.seconds, prefer, **request)
     got = Load(seen, use)
     by = " ".join(f"{name} {used * 1e6 / got.n:.1f}"
                   for name, used in use.by_name.items())

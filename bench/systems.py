@@ -16,7 +16,7 @@ FIELDS = {"Content-Type": "application/json"}
 
 CONFIGURATION = """\
 broker:
-  embedded: {{directory: {scratch}/data}}
+  {broker}
 ingress:
   listen: 127.0.0.1:{port}
   admin: 127.0.0.1:{admin}
@@ -27,8 +27,10 @@ queues:
     handler:
       {handler}
     concurrency: {concurrency}
+    lease: {lease}
     max_depth: 10000000
 """
+EMBEDDED = "embedded: {{directory: {scratch}/data}}"
 RESPOND = ("respond: {status: 200, fields: {Content-Type: application/json},"
            " body: '" + '{"ok":true,"pad":"' + "y" * 80 + '"}' + "'}")
 
@@ -36,15 +38,17 @@ RESPOND = ("respond: {status: 200, fields: {Content-Type: application/json},"
 class Cloakroom:
     """One installation; its processes are started one by one or by `up`."""
 
-    def __init__(self, place, handler=RESPOND, concurrency=64, binary=None):
+    def __init__(self, place, handler=RESPOND, concurrency=64, binary=None,
+                 broker=EMBEDDED, lease="10s"):
         self.binary = binary or place.binary
         self.scratch = place.fresh("cloakroom")
         self.port, self.admin = free_port(), free_port()
         self.file = f"{self.scratch}/cloakroom.yaml"
         with open(self.file, "w") as f:
             f.write(CONFIGURATION.format(
-                scratch=self.scratch, port=self.port, admin=self.admin,
-                handler=handler, concurrency=concurrency))
+                broker=broker.format(scratch=self.scratch), port=self.port,
+                admin=self.admin, handler=handler, concurrency=concurrency,
+                lease=lease))
 
     def start(self, command):
         program = Program([self.binary, command, "-c", self.file],
@@ -62,7 +66,7 @@ class Cloakroom:
     def run(self, command, *arguments):
         """A command from outside, as a script would give it: its stdout."""
         done = subprocess.run(
-            [self.binary, command, "-c", self.file, *arguments],
+            [self.binary, command, *arguments, "-c", self.file],
             capture_output=True, text=True)
         if done.returncode != 0:
             raise Broken(f"cloakroom {command}: {done.stderr.strip()}")

@@ -120,13 +120,14 @@ mark_write(const struct moving *moving, size_t i, int64_t place,
            struct error *err)
 {
     const struct tally *tally = &moving->tallies[i];
+    const uint64_t requests = tally->before + tally->there + tally->copied;
     char *path = mark_path(moving, ""), *draft = mark_path(moving, ".new");
     int r = 0;
 
-    json_object_set_new(
-        json_object_get(moving->mark, "queues"), name_of(moving, i),
-        json_pack("{s:I, s:I}", "place", (json_int_t)place, "requests",
-                  (json_int_t)(tally->before + tally->there + tally->copied)));
+    json_object_set_new(json_object_get(moving->mark, "queues"),
+                        name_of(moving, i),
+                        json_pack("{s:I, s:I}", "place", (json_int_t)place,
+                                  "requests", (json_int_t)requests));
     int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0 || json_dumpfd(moving->mark, fd, JSON_INDENT(2)) < 0 ||
         fsync(fd) < 0 || rename(draft, path) < 0)
@@ -307,7 +308,8 @@ copy_queue(struct moving *moving, size_t i, struct error *err)
         page->is_last = true; /* if there is none */
         r = copy_page(moving, i, page, err);
         place = page->place;
-        show_progress(moving, i);
+        if (!page->is_last)
+            show_progress(moving, i);
     } while (r == 0 && !page->is_last);
     free(page);
     return r;

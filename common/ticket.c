@@ -60,7 +60,9 @@ read_key(int fd, const char *path, uint8_t key[SECRET_BYTES], struct error *err)
 
     if (fstat(fd, &st) < 0)
         return error_system(err, -errno, "%s", path);
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0)
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, -EINVAL, "%s: not a file", path);
+    if ((st.st_mode & 077) != 0)
         return error_set(err, -EINVAL,
                          "%s: others can read the secret; run: chmod 600 %s",
                          path, path);

@@ -78,7 +78,6 @@ hope(struct follow *follow, struct query *query)
 
     query->ticket = claim->first;
     query->is_hoping = true;
-    query->until = clock_mono() + follow->kafka->settings->kafka.timeout;
     query_wait(follow, query, end_hope);
 }
 
@@ -97,7 +96,10 @@ decide(struct follow *follow, struct query *query, int r)
 static void
 read_back(struct follow *follow, struct query *query)
 {
-    decide(follow, query, look(follow, query, query->at));
+    /* Delivered late: what would come next has no time left. */
+    decide(follow, query,
+           clock_mono() < query->until ? look(follow, query, query->at)
+                                       : -ENOTCONN);
 }
 
 static void
@@ -128,7 +130,7 @@ start_find(struct follow *follow, struct query *query)
 {
     int r = look(follow, query, clock_wall());
 
-    query->answer(follow, query, r == 1 ? 0 : r == 0 ? -ENOENT : r);
+    decide(follow, query, r == 0 ? -ENOENT : r);
 }
 
 static void
@@ -136,6 +138,8 @@ post(struct follow *follow, struct key_claim *claim, query_step_fn *step)
 {
     struct query *query = query_new(follow, NULL, step, answer, claim);
 
+    /* The request comes after it, with all of the timeout. */
+    query->until -= follow->kafka->settings->kafka.timeout / 2;
     free(TAKE(query->sent)); /* by sessions, which know of no keys */
 
     query_post(query);

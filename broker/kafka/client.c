@@ -200,7 +200,8 @@ static const struct preset presets[] = {
     {"enable.auto.offset.store", "false", CONSUMER | MEMBER, true},
     {"auto.offset.reset", "error", CONSUMER | MEMBER, true},
     {"allow.auto.create.topics", "false", CONSUMER | MEMBER, true},
-    {"enable.partition.eof", "false", CONSUMER | MEMBER, true},
+    {"enable.partition.eof", "false", CONSUMER, true},
+    {"enable.partition.eof", "true", MEMBER, true},
     /* We use no transactions, and nobody else's are to hold us up. */
     {"isolation.level", "read_uncommitted", CONSUMER | MEMBER, true},
     {"check.crcs", "true", CONSUMER | MEMBER, false},

@@ -274,7 +274,9 @@ take(rd_kafka_message_t **message, take_fn *on_message, void *opaque,
 
     if (r == 0)
         return on_message(message, opaque) ? 0 : -EAGAIN;
-    if (r == -ENOTCONN || r == -ETIMEDOUT) /* it goes on trying */
+    /* It goes on trying; of what is not known nothing is concluded. */
+    if (r == -ENOTCONN || r == -ETIMEDOUT ||
+        (r == -EIO && (*message)->err != RD_KAFKA_RESP_ERR__BAD_MSG))
         return -EAGAIN;
     return error_set(err, r, "%s", rd_kafka_message_errstr(*message));
 }

@@ -339,7 +339,7 @@ open_consumer(struct control_log *log, struct error *err)
         clock_wall() - HEARD_BACK - 2 * longest_lease(settings);
     const char *const topics[] = {log->control_topic, log->workers_topic};
     const uint64_t one = 1;
-    int64_t workers;
+    int64_t workers = 0;
     int r = client_consumer(settings, 0, &log->consumer, err);
 
     if (r == 0)

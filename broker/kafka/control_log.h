@@ -84,6 +84,10 @@ void control_log_acknowledge(struct log_member *member, uint64_t paused_epoch,
 void control_log_goodbye(struct log_member *member,
                          const struct barrier_counts *counts);
 
+/* Instead of a goodbye: its lease is to run out, so that others decide what of
+ * it is still in the log. Frees it. Callbacks are over on return. */
+void control_log_abandon(struct log_member *member);
+
 /* ---- the functions of broker.h that it is ------------------------------- */
 
 int kafka_control(struct broker *broker, unsigned queue,

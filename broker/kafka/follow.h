@@ -59,12 +59,14 @@ struct key_claim {
     bool has_request;    /* its request is: join it */
 };
 /* Looks in the view, else produces a `key` fact and reads it back. Of another's
- * ticket it waits for the `accepted` until broker.kafka.timeout is over. An
- * `accepted` alone does not tell that the request is there, as the two are
- * produced together and one may have been lost: then has_request stays false.
- * Submit it again under that ticket, as a twin. */
+ * ticket it waits for the `accepted` until half of broker.kafka.timeout is
+ * over, and what took longer to be told is -ENOTCONN. An `accepted` alone does
+ * not tell that the request is there, as the two are produced together and one
+ * may have been lost: then has_request stays false. Submit it again under that
+ * ticket, as a twin. */
 void follow_claim_key(struct follow *follow, struct key_claim *claim);
-/* Only what the view knows, without a claim: -ENOENT if nothing. */
+/* The same of a key that the view knows, without a claim: -ENOENT if it does
+ * not. */
 void follow_find_key(struct follow *follow, struct key_claim *claim);
 
 /* ---- the functions of broker.h that it is -------------------------------- */

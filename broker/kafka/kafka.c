@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/kafka/bodies.h"
 #include "broker/kafka/client.h"
@@ -101,18 +102,28 @@ check_secret(struct kafka *kafka, struct error *err)
     char fingerprint[TICKET_FINGERPRINT + 1];
 
     ticket_secret_fingerprint(kafka->secret, fingerprint);
+    const char *path = kafka->settings->kafka.secret_file;
     int r = control_log_check_secret(kafka->control, fingerprint, err);
-    return r < 0 ? error_wrap(err, r, "%s", kafka->settings->kafka.secret_file)
-                 : 0;
+    if (r == -EINVAL && kafka->has_made_secret) {
+        unlink(path); /* made just now: it would stand in the right one's way */
+        return error_set(err, r,
+                         "%s: is missing, and this installation has a secret "
+                         "already; copy it from another of its machines",
+                         path);
+    }
+    return r < 0 ? error_wrap(err, r, "%s", path) : 0;
 }
 
 static int
 load_secret(struct kafka *kafka, struct error *err)
 {
     const char *path = kafka->settings->kafka.secret_file;
-    int r =
-        ticket_secret_load(path, kafka->options.create, &kafka->secret, err);
+    int r = ticket_secret_load(path, false, &kafka->secret, err);
 
+    if (r == -ENOENT && kafka->options.create) {
+        kafka->has_made_secret = true;
+        r = ticket_secret_load(path, true, &kafka->secret, err);
+    }
     return r == -ENOENT
                ? error_set(err, -ENOENT,
                            "%s: is missing; every process of an installation "

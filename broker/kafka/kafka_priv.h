@@ -42,6 +42,7 @@ struct kafka {
     const struct settings *settings;
     struct broker_options options;
     struct ticket_secret *secret;
+    bool has_made_secret;  /* it was missing */
     int32_t partitions;    /* of every requests topic and of tickets */
     char *tickets_topic;   /* "PREFIX.tickets" */
     char **request_topics; /* "PREFIX.requests.QUEUE", by queue index */

@@ -120,14 +120,14 @@ check_twin(struct held *held, struct error *err)
     const wall_ms since =
         ticket_time(ticket) - 2 * kafka->settings->kafka.timeout;
     struct twin twin = {.ticket = ticket};
-    struct client_reader *reader;
+    struct client_reader *reader = NULL;
     int64_t low = 0, from = 0;
-    int r = client_watermarks(held->session->facts, kafka->tickets_topic,
-                              partition, &low, NULL, SEARCH_MS, err);
+    int r = client_watermarks(kafka->asker, kafka->tickets_topic, partition,
+                              &low, NULL, SEARCH_MS, err);
 
     if (r == 0)
-        r = client_offset_at(held->session->facts, kafka->tickets_topic,
-                             partition, since, &from, SEARCH_MS, err);
+        r = client_offset_at(kafka->asker, kafka->tickets_topic, partition,
+                             since, &from, SEARCH_MS, err);
     if (r == 0)
         r = client_reader_open(kafka->settings, &reader, err);
     if (r < 0)
@@ -149,9 +149,10 @@ load(struct held *held)
 
     if (held->attempt.store.at == NULL)
         r = load_request(held, &err);
-    if (r == 0 && (held->flags & REQUEST_TWIN) != 0)
+    /* Of an orphan only the record is wanted, for its dead letter. */
+    if (r == 0 && (held->flags & REQUEST_TWIN) != 0 && !held->is_orphan)
         r = check_twin(held, &err);
-    if (r == 0 && held->body.size > 0)
+    if (r == 0 && held->body.size > 0 && !held->is_orphan)
         r = load_body(held, &err);
     held->is_loaded = r == 0;
     held->load_r = r;

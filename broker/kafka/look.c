@@ -303,6 +303,8 @@ send_cancel(struct follow *follow, struct query *query)
         .ticket = query->ticket,
         .queue = slice_of(view_queue_at(follow->view, row->queue)->name),
     };
+    /* Its delivery has a limit of its own. */
+    query->until += follow->kafka->settings->kafka.timeout;
     query_send(follow, query, query->partition, &fact, end_cancel);
 }
 
@@ -419,7 +421,7 @@ read_stats(struct follow *follow, struct call *call)
     const unsigned lane = follow->lanes[call->queue];
     struct queue_stats *stats = call->stats;
     const wall_ms now = clock_wall();
-    wall_ms oldest;
+    wall_ms oldest = 0;
     int r = view_promote(follow->view, now);
 
     if (r == 0)
@@ -638,7 +640,7 @@ read_waiting(struct follow *follow, struct call *call)
                            : view_find(follow->view, &call->ticket, &row);
     if (r < 0)
         return r;
-    if (r == 0 || row->fold.state != TICKET_QUEUED ||
+    if (r == 0 || row == NULL || row->fold.state != TICKET_QUEUED ||
         row->queue != follow->lanes[call->queue])
         return error_set(call->err, -ENOENT,
                          call->is_first ? "no request waits in the queue"

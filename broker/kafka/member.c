@@ -330,6 +330,23 @@ control_log_goodbye(struct log_member *member,
     drop(member);
 }
 
+void
+control_log_abandon(struct log_member *member)
+{
+    const uint64_t id = member->id;
+
+    pthread_mutex_lock(&member->log->lock);
+    member->lost = member->leaves = true;
+    member->tell = 0;
+    member->acknowledge.due = false;
+    pthread_mutex_unlock(&member->log->lock);
+    log_event(EVENT_NOTE,
+              "session=%llu text=\"not all that it wrote was "
+              "acknowledged: its lease runs out\"",
+              (unsigned long long)id);
+    drop(member);
+}
+
 /* ---- the session of a process that runs upgrades ------------------------- */
 
 /* 1: *session is alive. 0: the caller is to make one. */

@@ -74,11 +74,12 @@ struct partition {
     struct entry *by_base;
     struct entry *ended;
     struct entry *ready, *delayed; /* delayed: by due */
-    struct node *window;           /* fetched, from the watermark on */
-    struct node *ahead;            /* done ones that were not fetched */
-    int64_t fetched;               /* the next request */
-    unsigned pending;              /* fetched requests that go on */
-    wall_ms latest;                /* ticket time of the newest fetched */
+    unsigned ready_len;
+    struct node *window; /* fetched, from the watermark on */
+    struct node *ahead;  /* done ones that were not fetched */
+    int64_t fetched;     /* the next request */
+    unsigned pending;    /* fetched requests that go on */
+    wall_ms at_end;      /* when all was fetched that there was, last */
 };
 
 void partition_init(struct partition *partition, int32_t id);

@@ -62,19 +62,15 @@ search(struct kafka *kafka, unsigned queue, const struct ticket *ticket,
     const int32_t partition = kafka_partition(kafka, ticket);
     const wall_ms since =
         ticket_time(ticket) - 2 * kafka->settings->kafka.timeout;
-    struct client_reader *reader;
+    struct client_reader *reader = NULL;
     struct search search;
-    rd_kafka_t *admin;
-    int64_t low, from = 0;
-    int r = client_admin(kafka->settings, &admin, err);
+    int64_t low = 0, from = 0;
+    int r = client_watermarks(kafka->asker, topic, partition, &low, NULL,
+                              SEARCH_MS, err);
 
-    if (r < 0)
-        return r;
-    r = client_watermarks(admin, topic, partition, &low, NULL, SEARCH_MS, err);
     if (r == 0)
-        r = client_offset_at(admin, topic, partition, since, &from, SEARCH_MS,
-                             err);
-    rd_kafka_destroy(admin);
+        r = client_offset_at(kafka->asker, topic, partition, since, &from,
+                             SEARCH_MS, err);
     if (r == 0)
         r = client_reader_open(kafka->settings, &reader, err);
     if (r < 0)

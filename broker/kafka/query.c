@@ -289,8 +289,6 @@ query_send(struct follow *follow, struct query *query, int32_t partition,
     query->then = then;
     query->step = on_stored;
     query->delivery.on_delivered = on_delivered;
-    /* Its delivery has a limit of its own. */
-    query->until += kafka->settings->kafka.timeout;
     follow_give(follow);
     kafka_send_fact(kafka, kafka->producer, partition, fact, &query->delivery);
 }

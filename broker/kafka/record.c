@@ -509,8 +509,8 @@ int
 fact_read(const rd_kafka_message_t *message, struct fact *fact,
           struct error *err)
 {
-    rd_kafka_headers_t *headers;
-    struct slice word, text;
+    rd_kafka_headers_t *headers = NULL;
+    struct slice word = SLICE(""), text;
     const char *name;
     int r = read_start(message, &headers, &word, err);
 
@@ -544,8 +544,8 @@ int
 queued_read(const rd_kafka_message_t *message, struct queued *request,
             struct error *err)
 {
-    rd_kafka_headers_t *headers;
-    struct slice word, text;
+    rd_kafka_headers_t *headers = NULL;
+    struct slice word = SLICE(""), text;
     const char *name;
     int r = read_start(message, &headers, &word, err);
 

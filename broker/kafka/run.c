@@ -13,12 +13,12 @@
 #include "common/own.h"
 #include "common/problem.h"
 
-#define FAILURE_CAP 4096
-#define RETAINED_MAX                                                           \
-    (32 << 20)          /* bytes of messages that wait to be repeated          \
-                         */
-#define AGAIN_MS   1000 /* what could not be read or sent */
-#define LEASE_LEFT 20   /* ms of it, without which nothing is started */
+#define FAILURE_CAP   4096
+#define RETAINED_MAX  (READY_BYTES / 2) /* of what waits to be repeated */
+#define LOADS_AT_ONCE 2
+#define LOAD_LATER    50   /* ms */
+#define AGAIN_MS      1000 /* what could not be read or sent */
+#define LEASE_LEFT    20   /* ms of it, without which nothing is started */
 
 /* ---- what was sent --------------------------------------------------------
  */
@@ -87,6 +87,7 @@ send_fact(struct kafka_session *session, enum sent_what what,
     fact->at = clock_wall();
     fact->queue = slice_of(session->settings->name);
     fact->session = session->id;
+    session->notes += what == SENT_NOTE;
     kafka_sends(session->kafka, share->partition.id);
     kafka_send_fact(session->kafka, session->kafka->keeper, share->partition.id,
                     fact, sent_new(session, what, share, held));
@@ -243,7 +244,6 @@ stash(struct kafka_session *session, struct entry *entry, struct held *held)
 {
     entry->held = held;
     session->bytes += held->attempt.store.len;
-    session->ready++;
 }
 
 static struct held *
@@ -251,22 +251,40 @@ unstash(struct kafka_session *session, struct entry *entry)
 {
     struct held *held = TAKE(entry->held);
 
-    if (held != NULL) {
+    if (held != NULL)
         session->bytes -= held->attempt.store.len;
-        session->ready--;
-    }
     return held;
 }
 
-/* The attempt is over and its request goes back: is its message kept? */
+void
+held_drop(struct held *held)
+{
+    held->session->bytes -= held->attempt.store.len;
+    held_free(held);
+}
+
+void
+run_forget(struct kafka_session *session, struct share *share)
+{
+    struct entry *entry, *next;
+
+    HASH_ITER(hh, share->partition.entries, entry, next)
+    {
+        struct held *held = unstash(session, entry);
+        if (held != NULL)
+            held_free(held);
+    }
+}
+
+/* Its request waits: is its message kept for then? At most so much of all. */
 static bool
-keep_for_later(struct kafka_session *session, struct held *held)
+keep_for_later(struct kafka_session *session, struct held *held, size_t max)
 {
     struct entry *entry = find_entry(held);
 
     if (held->is_void || held->is_lent || session->is_lost ||
-        session->bytes > RETAINED_MAX || entry == NULL || entry->held != NULL ||
-        entry->offset != held->offset ||
+        session->bytes + held->attempt.store.len > max || entry == NULL ||
+        entry->held != NULL || entry->offset != held->offset ||
         ticket_state_is_final(entry->fold.state))
         return false;
     if (held->is_listed)
@@ -481,6 +499,17 @@ give_back(struct kafka_session *session, struct share *share,
     send_fact(session, SENT_NOTE, share, NULL, &fact);
 }
 
+/* Does that run of ours go on, by the log? */
+static bool
+is_ours(const struct kafka_session *session, const struct entry *entry,
+        uint64_t run)
+{
+    const struct fold_ticket *fold = &entry->fold;
+
+    return fold->state == TICKET_RUNNING && !fold->is_orphan &&
+           fold->session == session->id && fold->run == run;
+}
+
 /* ---- starting --------------------------------------------------------------
  */
 
@@ -573,14 +602,20 @@ expire(struct kafka_session *session, struct share *share, struct entry *entry)
     send_fact(session, SENT_NOTE, share, NULL, &fact);
 }
 
+/* Reads its message, or has it wait: large ones must not fill the memory. */
 static void
 load(struct kafka_session *session, struct share *share, struct entry *entry)
 {
+    if (session->loading >= LOADS_AT_ONCE || session->bytes >= READY_BYTES) {
+        entry->fold.due = clock_wall() + LOAD_LATER; /* here only */
+        partition_place(&share->partition, entry, PLACE_DELAYED);
+        return;
+    }
     struct held *held = unstash(session, entry);
-
     if (held == NULL)
         held = held_empty(session, share, entry->offset, &entry->ticket);
     list(held);
+    session->loading++;
     partition_place(&share->partition, entry, PLACE_LOADING);
     load_start(session, held);
 }
@@ -757,7 +792,7 @@ started_read(struct kafka_session *session, struct share *share,
         give_back(session, share, entry);
     else
         entry->run = 0;
-    if (!keep_for_later(session, held))
+    if (!keep_for_later(session, held, RETAINED_MAX))
         let_go(held);
 }
 
@@ -853,6 +888,8 @@ run_finish(struct kafka_session *session, struct attempt *attempt)
                    attempt->number, "text=\"its run does not count any more\"");
         if (entry != NULL && entry->run == held->run && !session->is_lost) {
             entry->run = 0;
+            if (is_ours(session, entry, held->run)) /* it landed after all */
+                give_back(session, held->share, entry);
             run_settle(session, held->share, entry);
         }
         let_go(held);
@@ -882,8 +919,18 @@ ended(struct kafka_session *session, struct held *held, int r)
     held->is_ended = false;
     if (held->ending->verdict.action == ACTION_FAIL ||
         held->ending->verdict.action == ACTION_DONE ||
-        !keep_for_later(session, held))
+        !keep_for_later(session, held, RETAINED_MAX))
         let_go(held);
+}
+
+/* Not all of a large response was stored: from its beginning again. */
+static void
+store_failed(struct kafka_session *session, struct held *held)
+{
+    struct ending *ending = held->ending;
+
+    ending->body.ref.size = 0;
+    ended(session, held, ending->body.r);
 }
 
 static void
@@ -929,6 +976,18 @@ start_failed(struct kafka_session *session, struct sent *sent)
     let_go(held);
 }
 
+/* What it was about is looked at again, under a new claim. */
+static void
+note_failed(struct kafka_session *session, struct share *share)
+{
+    session->is_owing = true;
+    if (session->is_lost || !share->is_owned)
+        return;
+    share->is_active = false;
+    if (share->claim_at == 0)
+        share->claim_at = clock_mono() + AGAIN_MS;
+}
+
 static void
 delivered(struct kafka_session *session, struct sent *sent)
 {
@@ -955,8 +1014,12 @@ delivered(struct kafka_session *session, struct sent *sent)
     case SENT_ENDING:
         ended(session, held, delivery->r);
         break;
-    case SENT_ASIDE:
     case SENT_NOTE:
+        session->notes--;
+        if (delivery->r < 0)
+            note_failed(session, sent->share);
+        break;
+    case SENT_ASIDE:
         break;
     }
 }
@@ -1008,6 +1071,7 @@ loaded(struct kafka_session *session, struct held *held)
     struct share *share = held->share;
     struct entry *entry = find_entry(held);
 
+    session->loading -= !held->is_orphan;
     if (session->is_lost || entry == NULL) {
         let_go(held);
         return;
@@ -1031,7 +1095,7 @@ loaded(struct kafka_session *session, struct held *held)
     } else {
         entry->at = held->submitted;
         entry->flags = held->flags;
-        if (!keep_for_later(session, held))
+        if (!keep_for_later(session, held, SIZE_MAX))
             let_go(held);
     }
     run_settle(session, share, entry);
@@ -1048,7 +1112,7 @@ run_loaded(struct kafka_session *session)
         if (held->ending == NULL)
             loaded(session, held);
         else if (held->ending->body.r < 0)
-            ended(session, held, held->ending->body.r);
+            store_failed(session, held);
         else
             send_ending(session, held);
     }

@@ -76,7 +76,8 @@ count_running(void *opaque)
 static bool
 is_idle(const struct kafka_session *session)
 {
-    return session->out == 0 && session->asked == 0 && session->ending == 0;
+    return session->out == 0 && session->asked == 0 && session->ending == 0 &&
+           session->notes == 0;
 }
 
 static void
@@ -84,8 +85,8 @@ lose(struct kafka_session *session)
 {
     session->is_lost = true;
     run_void(session);
-    shares_leave(session);
     session->options.on_lost(session->options.opaque);
+    shares_leave(session); /* may take its time */
 }
 
 static void
@@ -160,10 +161,12 @@ take_part(struct kafka_session *session, mono_ms now)
 {
     struct error err;
 
-    if (session->is_probe || session->is_lost ||
-        atomic_load(&session->stopping) || atomic_load(&session->closing))
+    if (session->is_probe || session->is_lost || atomic_load(&session->closing))
         return;
-    if (session->group != NULL) {
+    if (atomic_load(&session->stopping)) {
+        if (session->group != NULL && session->asked == 0)
+            shares_leave(session); /* others go on; what is out stays ours */
+    } else if (session->group != NULL) {
         if (!is_of_the_release(session) && is_idle(session))
             shares_leave(session);
     } else if (is_of_the_release(session) && now >= session->join_at &&
@@ -212,8 +215,7 @@ close_down(struct kafka_session *session)
     look_at_control(session);
     take_finishes(session);
     run_give_up(session);
-    while (session->asked + session->ending > 0 && !session->is_lost &&
-           clock_mono() < until) {
+    while (!is_idle(session) && !session->is_lost && clock_mono() < until) {
         span_ms wait = work(session);
         poll(&fd, 1, (int)(wait > 100 ? 100 : wait));
         eventfd_read(session->bell, &rings);
@@ -382,6 +384,7 @@ drain_mail(struct kafka_session *session)
     unsigned flying;
 
     session->is_lost = true;
+    run_void(session); /* nobody reads on: what waits to be read back too */
     for (;;) {
         run_delivered(session);
         run_loaded(session);
@@ -408,7 +411,12 @@ kafka_session_close(struct session *base)
     atomic_store(&session->closing, true);
     session_ring(session);
     pthread_join(session->thread, NULL);
-    control_log_goodbye(session->member, &session->counts);
+    /* After a goodbye nobody would write `over`, and what of it stands in the
+     * log and was not ended would never end. */
+    if (session->is_lost || (is_idle(session) && !session->is_owing))
+        control_log_goodbye(session->member, &session->counts);
+    else
+        control_log_abandon(session->member);
     load_stop(session);
     drain_mail(session);
     session_free(session);

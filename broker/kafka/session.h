@@ -17,6 +17,8 @@
 #include "broker/kafka/kafka_priv.h"
 #include "broker/kafka/partition.h"
 
+#define READY_BYTES (16 << 20) /* of messages in memory, not started */
+
 /* One partition of the queue. It is kept, and its facts are followed, while it
  * is ours or one of our attempts is of it. */
 struct share {
@@ -25,11 +27,12 @@ struct share {
     bool is_owned;    /* the group gave it to us */
     bool is_active;   /* our claim is in force: requests may be started */
     bool is_claiming; /* our claim is on its way */
+    bool is_cut;      /* its facts begin later by now: to be begun again */
     int64_t claim;    /* where our newest claim stands; -1 */
     mono_ms claim_at; /* claim again then; 0: no need to */
     rd_kafka_queue_t *queue;     /* of its requests; NULL */
     unsigned helds;              /* messages of it that somebody holds */
-    int64_t committed, position; /* by our newest commit */
+    int64_t committed, position; /* the newest commit that is known */
 };
 
 /* A request's message in memory, and the attempt that runs it. */
@@ -95,8 +98,10 @@ struct kafka_session {
     unsigned out;       /* attempts that the worker has */
     unsigned asked;     /* that wait for their `started` */
     unsigned ending;    /* whose ending is not acknowledged */
-    unsigned ready;     /* messages in memory that may be started */
-    size_t bytes;       /* of them, and of delayed ones */
+    unsigned notes;     /* other facts that are not acknowledged */
+    bool is_owing;      /* one of them never was */
+    unsigned loading;   /* messages that are being read */
+    size_t bytes;       /* of messages in memory that are not started */
     uint64_t acknowledged;
     struct barrier_counts counts; /* since the pause */
     mono_ms trim_at, commit_at, missing_at, join_at;
@@ -136,6 +141,11 @@ void shares_fini(struct kafka_session *session);
 struct held *held_new(struct kafka_session *session, struct share *share,
                       int64_t offset, const struct queued *queued);
 void held_free(struct held *held);
+/* Of an entry that goes: its message was one that waits to be started. */
+void held_drop(struct held *held);
+/* Forgets the messages that wait to be started; they are read again when they
+ * are wanted. */
+void run_forget(struct kafka_session *session, struct share *share);
 
 /* What the facts made of an entry has changed: puts it where it belongs. */
 void run_settle(struct kafka_session *session, struct share *share,

@@ -19,8 +19,7 @@
 #define CLAIM_FACTS   10000 /* so many after our claim it is made anew */
 #define MISSING_LOOK  5000  /* ms; for a committed offset that is not there */
 #define FACTS_AT_ONCE 1000
-#define READY_BYTES   (16 << 20) /* of messages in memory, not started */
-#define PENDING_MAX   200000     /* requests that wait or run, fetched */
+#define PENDING_MAX   200000 /* requests that wait or run, fetched */
 
 static const char *
 topic_of(const struct kafka_session *session)
@@ -77,8 +76,8 @@ release(struct kafka_session *session, struct share *share)
     if (!share->is_used || share->is_owned || share->helds > 0)
         return;
     follow_facts(session, share, false);
-    partition_fini(&share->partition, held_free);
-    share->is_used = false;
+    partition_fini(&share->partition, held_drop);
+    share->is_used = share->is_cut = false;
 }
 
 /* ---- commits --------------------------------------------------------------
@@ -89,15 +88,18 @@ add_place(const struct kafka_session *session, struct share *share,
           rd_kafka_topic_partition_list_t *list)
 {
     const int64_t watermark = partition_watermark(&share->partition);
-    const int64_t position = partition_position(&share->partition);
     rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
         list, topic_of(session), share->partition.id);
-    char *text = mem_printf("%" PRId64, position);
-    one->offset = watermark;
+
+    /* Another owner may have come further: its commit stays. */
+    if (watermark >= share->committed) {
+        share->committed = watermark;
+        share->position = partition_position(&share->partition);
+    }
+    char *text = mem_printf("%" PRId64, share->position);
+    one->offset = share->committed;
     one->metadata = text; /* librdkafka's to free */
     one->metadata_size = strlen(text);
-    share->committed = watermark;
-    share->position = position;
 }
 
 static bool
@@ -193,12 +195,21 @@ begin(struct kafka_session *session, struct share *share,
                  "the group's committed offset is missing");
         return -1;
     }
+    if (share->is_cut)
+        release(session, share);
+    if (share->is_cut) { /* an attempt of it is out still */
+        session->missing_at = clock_mono() + TRIM_EVERY;
+        return -1;
+    }
+    if (read_position(session, committed, &position, &err) < 0) {
+        complain(session, committed->partition, err.text);
+        return -1;
+    }
     if (!share->is_used) {
-        if (read_position(session, committed, &position, &err) < 0) {
-            complain(session, committed->partition, err.text);
-            return -1;
-        }
         use(session, share, committed->offset, position);
+    } else if (committed->offset > share->committed) {
+        share->committed = committed->offset;
+        share->position = position;
     }
     if (committed->offset > share->partition.fetched)
         share->partition.fetched = committed->offset;
@@ -249,8 +260,11 @@ assign(struct kafka_session *session, rd_kafka_topic_partition_list_t *given)
         run_claim(session, share);
     }
     rd_kafka_topic_partition_list_destroy(list);
-    for (int32_t i = 0; i < session->kafka->partitions; i++)
+    for (int32_t i = 0; i < session->kafka->partitions; i++) {
+        if (!session->shares[i].is_owned)
+            run_forget(session, &session->shares[i]);
         release(session, &session->shares[i]);
+    }
 }
 
 static void
@@ -385,6 +399,7 @@ begin_again(struct kafka_session *session, int32_t partition)
               session->settings->name, partition,
               (long long)share->partition.read);
     share->is_owned = share->is_active = false;
+    share->is_cut = true;
     release(session, share);
     session->missing_at = clock_mono(); /* joins anew */
 }
@@ -441,17 +456,22 @@ take_request(struct kafka_session *session, struct share *share,
     if (entry->fold.state == TICKET_QUEUED && entry->held == NULL) {
         entry->held = held_new(session, share, message->offset, &queued);
         session->bytes += entry->held->attempt.store.len;
-        session->ready++;
     }
     run_settle(session, share, entry);
 }
 
+/* What waits for its time, or belongs to another worker by now, does not count:
+ * it is not to keep others out. */
 static bool
 has_room(const struct kafka_session *session, const struct share *share)
 {
     const unsigned slots = session->options.concurrency;
+    unsigned ready = 0;
 
-    return session->ready < (slots < 32 ? 64 : 2 * slots) &&
+    for (int32_t i = 0; i < session->kafka->partitions; i++)
+        if (session->shares[i].is_active)
+            ready += session->shares[i].partition.ready_len;
+    return ready < (slots < 32 ? 64 : 2 * slots) &&
            session->bytes < READY_BYTES &&
            share->partition.pending < PENDING_MAX;
 }
@@ -468,6 +488,8 @@ poll_requests(struct kafka_session *session, struct share *share)
             return;
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
             take_request(session, share, message);
+        else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            share->partition.at_end = clock_wall();
         else
             complain(session, share->partition.id,
                      rd_kafka_message_errstr(message));
@@ -495,6 +517,8 @@ poll_group(struct kafka_session *session)
     while ((message = rd_kafka_consumer_poll(session->group, 0)) != NULL) {
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
             take_stray(session, message);
+        else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            session->shares[message->partition].partition.at_end = clock_wall();
         else
             log_event(EVENT_NOTE, "queue=%s text=\"%s\"",
                       session->settings->name,
@@ -506,10 +530,11 @@ poll_group(struct kafka_session *session)
 void
 shares_poll(struct kafka_session *session)
 {
-    if (session->is_probe)
-        poll_facts(session);
-    if (session->group == NULL)
+    if (session->group == NULL) { /* a probe, or what is out comes to its end */
+        if (session->facts != NULL && !session->is_lost)
+            poll_facts(session);
         return;
+    }
     poll_group(session);
     poll_facts(session);
     for (int32_t i = 0; i < session->kafka->partitions; i++)
@@ -718,7 +743,7 @@ shares_open_one(struct kafka_session *session, const struct ticket *ticket,
     const struct kafka *kafka = session->kafka;
     const int32_t partition = kafka_partition(kafka, ticket);
     struct share *share = &session->shares[partition];
-    int64_t watermark, position;
+    int64_t watermark = 0, position = 0;
     int r = open_clients(session, err);
 
     if (r == 0)
@@ -753,7 +778,7 @@ void
 shares_fini(struct kafka_session *session)
 {
     for (int32_t i = 0; i < session->kafka->partitions; i++)
-        partition_fini(&session->shares[i].partition, held_free);
+        partition_fini(&session->shares[i].partition, held_drop);
     if (session->facts != NULL) {
         rd_kafka_consumer_close(session->facts);
         rd_kafka_destroy(session->facts);

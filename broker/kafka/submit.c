@@ -399,6 +399,7 @@ static void
 store_twin(struct sending *sending)
 {
     sending->flags |= REQUEST_TWIN;
+    sending->parts = SUBMIT_BOTH;
     sending->submission->ticket = sending->claim.first;
     sending->submission->joined = true;
     store(sending);

@@ -137,9 +137,11 @@ take_configs(struct live *live, struct error *err)
         const rd_kafka_resp_err_t error =
             rd_kafka_ConfigResource_error(resources[i]);
         const size_t at = find(live, name);
-        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && at < live->len)
+            live->topics[at].partitions = 0; /* this broker has not heard yet */
+        else if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
             return client_fails(err, error, "the configuration of %s", name);
-        if (at < live->len)
+        else if (at < live->len)
             live->topics[at].config = resources[i];
     }
     return 0;

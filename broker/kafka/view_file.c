@@ -250,6 +250,20 @@ run_text(struct view_file *file, const char *text)
     return rc == SQLITE_OK ? 0 : failed(file, rc);
 }
 
+/* Says what errno says; what is in the way is not the log but this folder. */
+static int
+refused(const char *path, struct error *err)
+{
+    int number = errno;
+
+    if (number == ENOSPC || number == EDQUOT)
+        return error_system(err, -ENOSPC, "%s", path);
+    error_system(err, -number, "%s", path);
+    if (err != NULL)
+        err->code = -ENOTCONN;
+    return -ENOTCONN;
+}
+
 /* 0, or -EAGAIN: another process has it. */
 static int
 take_slot(struct view_file *file, const char *directory, unsigned slot,
@@ -261,11 +275,9 @@ take_slot(struct view_file *file, const char *directory, unsigned slot,
 
     file->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file->lock_fd < 0)
-        r = error_system(err, errno == ENOSPC ? -ENOSPC : -EIO, "%s", path);
+        r = refused(path, err);
     else if (fcntl(file->lock_fd, F_OFD_SETLK, &whole) < 0)
-        r = errno == EAGAIN || errno == EACCES
-                ? -EAGAIN
-                : error_system(err, -EIO, "%s", path);
+        r = errno == EAGAIN || errno == EACCES ? -EAGAIN : refused(path, err);
     if (r < 0 && file->lock_fd >= 0) {
         close(file->lock_fd);
         file->lock_fd = -1;
@@ -282,8 +294,7 @@ find_slot(struct view_file *file, const char *directory, struct error *err)
     int r = -EAGAIN;
 
     if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-        return error_system(err, errno == ENOSPC ? -ENOSPC : -EIO, "%s",
-                            directory);
+        return refused(directory, err);
     for (unsigned slot = 0; slot < SLOTS && r == -EAGAIN; slot++)
         r = take_slot(file, directory, slot, err);
     return r == -EAGAIN

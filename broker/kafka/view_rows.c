@@ -291,7 +291,7 @@ view_message(struct view *view, const struct view_row *row, struct buf *message)
 int
 view_drop(struct view *view, const struct view_row *lent)
 {
-    struct view_row *row;
+    struct view_row *row = NULL;
     int r = view_settle(view); /* so that nothing writes it again */
 
     if (r == 0)
@@ -302,7 +302,7 @@ view_drop(struct view *view, const struct view_row *lent)
     if (r == 0 && row->message != 0)
         r = view_file_run(&view->file, VIEW_MESSAGE_DROP,
                           CELLS(CELL(row->message)));
-    if (r < 0)
+    if (r < 0 || row == NULL)
         return r;
     if (view->since == 0)
         view->since = clock_mono();

@@ -8,7 +8,8 @@
 #
 # It works in a directory of its own, which is gone when all went well, and
 # listens at 127.0.0.1, ports PORT and ADMIN_PORT (8080 and 8081). Needs curl,
-# python3 and sqlite3, and cloakroom: ../../build/cloakroom, or CLOAKROOM.
+# python3 and sqlite3, and cloakroom: ../../build/cloakroom, or CLOAKROOM. CONFIG
+# is another configuration than cloakroom.yaml here.
 set -euo pipefail
 
 story=${1:-goes}
@@ -24,7 +25,8 @@ PATH=$(dirname "$cloakroom"):$PATH
 export PATH
 
 work=$(mktemp -d)
-cp -r "$here"/{cloakroom.yaml,releases,migrate.sh,rollback.sh,verify.sh} "$work"
+cp -r "$here"/{releases,migrate.sh,rollback.sh,verify.sh} "$work"
+cp "${CONFIG:-$here/cloakroom.yaml}" "$work/cloakroom.yaml"
 cd "$work"
 sed -i "s/:8080/:$port/; s/:8081/:${ADMIN_PORT:-8081}/" cloakroom.yaml
 

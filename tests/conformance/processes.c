@@ -115,7 +115,8 @@ run_holder(struct rig *rig)
     struct taker taker;
 
     taker_open(&taker, broker, 0, "1", 1);
-    taker_next(&taker);
+    struct attempt *attempt = taker_next(&taker);
+    wait_state(broker, &attempt->ticket, TICKET_RUNNING); /* recorded */
     printf("taken\n");
     fflush(stdout);
     pause();
@@ -131,6 +132,7 @@ run_sleeper(struct rig *rig)
 
     taker_open(&taker, broker, 0, "1", 1);
     struct attempt *attempt = taker_next(&taker);
+    wait_state(broker, &attempt->ticket, TICKET_RUNNING); /* recorded */
     printf("taken\n");
     fflush(stdout);
     raise(SIGSTOP);
@@ -218,7 +220,6 @@ START_TEST(the_attempt_of_a_killed_worker_is_lost_and_repeated)
         submit(broker, ASK(.text = "a", .idempotent = true), &ticket), 0);
     child_start(&child, "holder", rig.directory);
     ck_assert(child_read(&child, line));
-    wait_state(broker, &ticket, TICKET_RUNNING); /* it is recorded by then */
     child_kill(&child);
     taker_open(&taker, broker, 0, "1", 1);
     struct attempt *attempt = taker_next(&taker);
@@ -341,6 +342,8 @@ START_TEST(a_killed_worker_is_accounted_for_in_a_pause)
     ck_assert(child_read(&child, line));
     pause_queue(broker, 0);
     ck_assert_int_eq(queue_state(broker, 0), CONTROL_PAUSED);
+    if (rig_is_distributed())
+        wait_ms(500); /* its next heartbeat tells that it runs one */
     child_kill(&child);
     if (rig_is_distributed())
         wait_queue(broker, 0, CONTROL_DRAINED);

@@ -77,17 +77,18 @@ rig_kafka_make(struct rig *rig)
 static void
 delete_topics(rd_kafka_t *client, const char *start)
 {
-    const struct rd_kafka_metadata *metadata;
+    const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_DeleteTopic_t **topics;
     rd_kafka_event_t *event;
     size_t len = 0;
 
+    REQUIRE(start != NULL, "no name");
     REQUIRE(rd_kafka_metadata(client, 1, NULL, &metadata, RIG_LIMIT) == 0,
             "no metadata");
     topics = mem_zalloc((size_t)(metadata->topic_cnt + 1) * sizeof(*topics));
     for (int i = 0; i < metadata->topic_cnt; i++) {
         const char *name = metadata->topics[i].topic;
-        if (strncmp(name, start, strlen(start)) == 0)
+        if (name != NULL && strncmp(name, start, strlen(start)) == 0)
             topics[len++] = rd_kafka_DeleteTopic_new(name);
     }
     rd_kafka_metadata_destroy(metadata);

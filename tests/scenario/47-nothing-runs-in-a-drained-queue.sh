@@ -43,7 +43,7 @@ await 300 gone "$client"
 holds "the clients got all their answers" wait "$client"
 nothing_left() { stat_is work queued 0 && stat_is work delayed 0 && stat_is work running 0; }
 await 60 nothing_left
-python crash_audit.py "$port" "$marks/seen" "$marks/tries" $attempts >"$dir/audit" ||
+python crash_audit.py "$port" "$marks/seen" "$marks/tries" $attempts "$backend" >"$dir/audit" ||
     fail "promises are broken: $(head -n 20 "$dir/audit")"
 tail -n 1 "$dir/audit"
 touch "$marks/clients-done"

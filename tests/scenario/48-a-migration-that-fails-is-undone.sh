@@ -4,8 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 
 export PORT=$port ADMIN_PORT=$admin TMPDIR=$dir
+take_example migration fails
 code=0
-"$source_root/examples/migration/run.sh" fails >"$dir/fails.log" 2>&1 || code=$?
+CONFIG=$config "$source_root/examples/migration/run.sh" fails >"$dir/fails.log" 2>&1 || code=$?
 is "exit code of the example" 0 "$code"
 holds "it says where it stopped and how things stand" grep -qF \
     'stopped in migrate: `./fails.sh` exited with 1; rolled back: writes is open on release v1' \

@@ -6,8 +6,9 @@
 
 export PORT=$port ADMIN_PORT=$admin TMPDIR=$dir
 for story in goes killed; do
+    take_example migration $story
     code=0
-    "$source_root/examples/migration/run.sh" $story >"$dir/$story.log" 2>&1 || code=$?
+    CONFIG=$config "$source_root/examples/migration/run.sh" $story >"$dir/$story.log" 2>&1 || code=$?
     is "exit code of the example, which $story" 0 "$code"
     is "what it checked" 7 "$(grep -c '^holds: ' "$dir/$story.log")"
     holds "it ends on v2" grep -q '^holds: writes ran on v2 at the end$' "$dir/$story.log"

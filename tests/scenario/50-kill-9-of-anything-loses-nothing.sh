@@ -79,7 +79,7 @@ await 150 gone "$client"
 holds "the clients got all their answers" wait "$client"
 nothing_left() { stat_is work queued 0 && stat_is work delayed 0 && stat_is work running 0; }
 await 60 nothing_left
-python crash_audit.py "$port" "$marks/seen" "$marks/runs" $attempts >"$dir/audit" ||
+python crash_audit.py "$port" "$marks/seen" "$marks/runs" $attempts "$backend" >"$dir/audit" ||
     fail "promises are broken: $(head -n 20 "$dir/audit")"
 tail -n 1 "$dir/audit"
 is "runs of a ticket at the same time" "" "$(cat "$marks/overlaps")"

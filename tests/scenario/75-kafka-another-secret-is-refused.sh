@@ -24,8 +24,11 @@ sed "s/:$port/:$((port + 2))/; s/:$admin/:$((admin + 2))/; s/view-cloakroom/view
 ours=$config
 config=$dir/other.yaml
 run ingress
-is "exit code of an ingress with another secret" 78 "$code"
-holds "the secret that it made" test -e "$dir/other.key"
+is "exit code of an ingress without the secret" 78 "$code"
+matches "what it says" "other.key: is missing, .*copy it" "$(cat "$dir/err")"
+holds "nothing is in the right one's way" test ! -e "$dir/other.key"
+head -c 32 /dev/urandom >"$dir/other.key"
+chmod 0600 "$dir/other.key"
 for what in worker status up; do
     run $what
     is "exit code of $what with another secret" 78 "$code"

@@ -22,7 +22,7 @@ touch "$marks/runs"
 start ingress ingress
 await_ready ingress
 start stays worker
-python_start burst.py --port "$port" --clients 12 --requests 1200 --method POST \
+python_start burst.py --port "$port" --clients 12 --requests 700 --method POST \
     --data x --field 'Prefer: wait=60' --timeout 100 --show /work >"$dir/answers"
 burst=$!
 ran() { wc -l <"$marks/runs"; }
@@ -42,10 +42,10 @@ while alive $burst; do
 done
 wait $burst
 holds "workers came and went often enough: $turns times" test $turns -ge 3
-is "answers" 1200 "$(grep -c '^200 ' "$dir/answers")"
-is "different ones" 1200 "$(awk '{print $3}' "$dir/answers" | sort -u | wc -l)"
-is "runs" 1200 "$(wc -l <"$marks/runs")"
-is "runs of different tickets" 1200 "$(sort -u "$marks/runs" | wc -l)"
+is "answers" 700 "$(grep -c '^200 ' "$dir/answers")"
+is "different ones" 700 "$(awk '{print $3}' "$dir/answers" | sort -u | wc -l)"
+is "runs" 700 "$(wc -l <"$marks/runs")"
+is "runs of different tickets" 700 "$(sort -u "$marks/runs" | wc -l)"
 is "failed" 0 "$(stat_of work failed)"
 stop stays
 stop ingress

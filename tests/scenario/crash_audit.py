@@ -1,10 +1,11 @@
 """crash_audit.py - compares what clients saw, what ran, and what is stored.
 
-usage: crash_audit.py PORT SEEN-FILE RUNS-FILE ATTEMPTS
+usage: crash_audit.py PORT SEEN-FILE RUNS-FILE ATTEMPTS BACKEND
 
 SEEN-FILE is crash_client.py's. A line of RUNS-FILE is one run of the handler:
 method, key (or -), ticket, attempt, and the run's own id, which its answer
-carries. Prints every broken promise; exits 1 when there is one.
+carries. On kafka the start of what may be repeated is on its way to the log when
+it runs: one that was lost with its worker is not counted (P4). Prints every broken promise; exits 1 when there is one.
 """
 
 import collections
@@ -18,6 +19,7 @@ port, seen_file, runs_file, attempts = (
     sys.argv[3],
     int(sys.argv[4]),
 )
+on_kafka = sys.argv[5] == "kafka"
 broken = 0
 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
@@ -94,6 +96,8 @@ for ticket in set(answers) | set(runs):
         allowed = attempts if method == "GET" or key != "-" else 1
         if len(ran) > allowed:
             breaks(ticket, "ran", len(ran), "times, allowed are", allowed)
+    if on_kafka and ran and (ran[0][0] == "GET" or ran[0][1] != "-"):
+        continue
     if len(ran) > told["attempts"]:
         breaks(ticket, "ran", len(ran), "times, counted", told["attempts"])
     numbers = [attempt for _, _, attempt, _ in ran]

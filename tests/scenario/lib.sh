@@ -344,6 +344,14 @@ take_to_backend() {
     apply_topics
 }
 
+# take_example NAME AS: makes $config, $dir/AS.yaml, of the configuration of an
+# example, on this scenario's backend with topics of its own
+take_example() {
+    config=$dir/$2.yaml
+    cp "$source_root/examples/$1/cloakroom.yaml" "$config"
+    prefix=$prefix.$2 take_to_backend
+}
+
 apply_topics() {
     "$CLOAKROOM" topics apply -c "$config" >>"$dir/topics.log" 2>&1 ||
         die "no topics: $(tail -n 5 "$dir/topics.log")"

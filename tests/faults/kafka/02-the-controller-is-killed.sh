@@ -11,12 +11,13 @@ clients
 goes_on
 killed=
 for i in 1 2 3 4; do
-    controller=$(active_controller)
+    found() { controller=$(active_controller) && [ -n "$controller" ]; }
+    await 60 found
     killed+="$controller "
     broker KILL "$controller"
-    changed() { [ "$(active_controller)" != "$controller" ]; }
-    await 30 changed
     goes_on 100
+    now=$(active_controller)
+    holds "another one is active: $now" test "${now:-none}" != "$controller"
     broker_again "$controller"
     goes_on
 done

@@ -10,6 +10,7 @@
 
 export CLOAKROOM_BACKEND=kafka
 kafka=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../../broker-config/kafka")
+jars=$(realpath "$kafka/../../build/kafka/libs")
 cluster=$(mktemp -d "${TMPDIR:-/tmp}/cloakroom-cluster.XXXXXX")
 trap 'rm -rf "$cluster"' EXIT
 mkdir "$cluster/kafka"
@@ -58,12 +59,12 @@ broker_again() {
     say "broker $1 is back"
 }
 
-# active_controller: its node; the newest of those that say they became it
+# active_controller: its node, as Kafka tells; nothing while there is none
 active_controller() {
-    grep -H 'Becoming the active controller at epoch' \
-        "$cluster"/kafka/node-*/log |
-        sed -n 's/.*node-\([0-9]\)\/log:.*at epoch \([0-9]*\).*/\2 \1/p' |
-        sort -n | tail -n 1 | cut -d' ' -f2
+    timeout 30 java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$jars/*" \
+        org.apache.kafka.tools.MetadataQuorumCommand \
+        --bootstrap-server "$servers" describe --status 2>>"$dir/kafka.err" |
+        sed -n 's/^LeaderId: *//p'
 }
 
 say() { printf '%s %s\n' "$(date +%T.%3N)" "$*" | tee -a "$dir/story" >&2; }
@@ -181,9 +182,10 @@ unknown() {
     grep -cE '"code": "(outcome-unknown|RemoteDisconnected|Connection.*)"' \
         "$marks/seen" || true
 }
-nothing_left() {
+# shellcheck disable=SC2120
+nothing_left() { # nothing_left [HALF-THERE]
     "$CLOAKROOM" status -c "$config" --json 2>>"$dir/status.err" |
-        jq -e --argjson unknown "$(unknown)" '.queues[0] |
+        jq -e --argjson unknown "${1:-$(unknown)}" '.queues[0] |
             .queued <= $unknown and .running == 0 and .delayed == 0' >/dev/null
 }
 

@@ -66,6 +66,8 @@ process_open(void)
     kafka->tickets_topic = tickets;
     int r = producer_open(&settings, 2000, &kafka->keeper, &err);
     ck_assert_msg(r == 0, "%s", err.text);
+    r = client_admin(&settings, &kafka->asker, &err);
+    ck_assert_msg(r == 0, "%s", err.text);
     r = control_log_open(kafka, &kafka->control, &err);
     ck_assert_msg(r == 0, "%s", err.text);
     return kafka;
@@ -76,6 +78,7 @@ process_close(struct kafka *kafka)
 {
     control_log_close(kafka->control);
     producer_close(kafka->keeper);
+    rd_kafka_destroy(kafka->asker);
     free(kafka);
 }
 

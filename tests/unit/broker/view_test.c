@@ -642,6 +642,21 @@ START_TEST(two_views_in_a_directory_are_two_files)
 }
 END_TEST
 
+START_TEST(a_missing_folder_is_called_missing)
+{
+    struct bench bench;
+    struct view *view;
+    struct error err = {0};
+    char path[300];
+
+    bench_init(&bench);
+    snprintf(path, sizeof(path), "%s/none/view", bench.rig.directory);
+    ck_assert_int_eq(view_open(path, "here", 8, &view, &err), -ENOTCONN);
+    ck_assert_ptr_nonnull(strstr(err.text, "No such file or directory"));
+    bench_fini(&bench);
+}
+END_TEST
+
 START_TEST(a_damaged_file_starts_empty)
 {
     struct bench bench;
@@ -757,7 +772,8 @@ TESTS("broker", "view", a_request_is_queued_then_runs_then_is_done,
       the_first_key_wins_until_its_time_is_over, a_view_goes_on_in_the_middle,
       what_was_not_committed_is_gone_after_a_rewind,
       a_view_of_another_installation_starts_empty,
-      two_views_in_a_directory_are_two_files, a_damaged_file_starts_empty,
+      two_views_in_a_directory_are_two_files,
+      a_missing_folder_is_called_missing, a_damaged_file_starts_empty,
       what_is_dropped_is_gone_and_its_bytes_too,
       the_log_is_needed_from_the_first_fact_of_what_is_kept,
       ten_thousand_rows_are_written_as_they_were_read)

@@ -41,7 +41,8 @@ on_submitted(struct submission *submission)
     sem_post(&CONTAINER_OF(submission, struct asking, submission)->done);
 }
 
-static void
+/* The ticket that it has. */
+static struct ticket
 send_parts(struct broker *broker, const struct submission *given,
            unsigned parts)
 {
@@ -54,6 +55,7 @@ send_parts(struct broker *broker, const struct submission *given,
         ;
     ck_assert_int_eq(asking.submission.r, 0);
     sem_destroy(&asking.done);
+    return asking.submission.ticket;
 }
 
 static struct submission
@@ -185,6 +187,31 @@ START_TEST(its_key_goes_along_unless_another_ticket_has_it)
 }
 END_TEST
 
+/* A broker was killed between the two records of a submission. */
+START_TEST(who_repeats_a_key_brings_the_request_that_was_lost)
+{
+    const struct request_key key = {.scope = {1, 2, 3}, .fingerprint = {4}};
+    struct taker taker;
+    struct rig rig;
+    struct broker *broker = open_rig(&rig);
+    struct submission first = keyed(broker, NULL, &key);
+
+    send_parts(broker, &first, SUBMIT_ACCEPTED);
+    for (int i = 0; i < 3; i++) {
+        struct submission again = keyed(broker, NULL, &key);
+        const struct ticket ticket = send_parts(broker, &again, SUBMIT_BOTH);
+        ck_assert(ticket_eq(&ticket, &first.ticket));
+    }
+    ck_assert_uint_eq(stats(broker, 0).queued, 1);
+    taker_open(&taker, broker, 0, "1", 10);
+    taker_answer(&taker, taker_next(&taker), "answer", true);
+    ck_assert_int_eq(wait_end(broker, &first.ticket), TICKET_DONE);
+    ck_assert(taker_gets_nothing(&taker, 500));
+    taker_close(&taker);
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(an_installation_made_anew_has_another_name)
 {
     char name[INSTALLATION_SIZE], again[INSTALLATION_SIZE];
@@ -207,4 +234,5 @@ END_TEST
 
 TESTS("broker", "adopt", whatever_part_is_there_it_is_run_once,
       its_age_goes_along, its_key_goes_along_unless_another_ticket_has_it,
+      who_repeats_a_key_brings_the_request_that_was_lost,
       an_installation_made_anew_has_another_name)
