@@ -1,6 +1,5 @@
 /* embedded.c - opens and closes the embedded broker: SQLite in one directory.
  */
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,24 +51,6 @@ embedded_check_broken(struct embedded *store)
               "directory=%s text=\"another process found it broken\"",
               store->directory);
     _exit(EXIT_BROKEN);
-}
-
-void
-embedded_start_thread(pthread_t *thread, void *(*run)(void *),
-                      struct embedded *store)
-{
-    sigset_t all;
-    sigset_t before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(thread, NULL, run, store);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0) {
-        log_event(EVENT_FAILED, "text=\"no thread to be had: %s\"",
-                  strerror(r));
-        abort();
-    }
 }
 
 const struct queue_settings *

@@ -162,10 +162,6 @@ _Noreturn void embedded_break(struct embedded *store, const char *what);
 /* Ends the process if the directory is marked as broken. */
 void embedded_check_broken(struct embedded *store);
 
-/* A thread that no signal is delivered to. */
-void embedded_start_thread(pthread_t *thread, void *(*run)(void *),
-                           struct embedded *store);
-
 /* Has the writer or the reader run a call, and waits. */
 int embedded_call(struct embedded *store, struct call *call, struct error *err);
 

@@ -6,6 +6,7 @@
 #include "broker/embedded/look.h"
 #include "common/log.h"
 #include "common/own.h"
+#include "common/thread.h"
 
 #define LOOKS_AT_ONCE  64   /* in one read transaction */
 #define FOLLOW_AT_ONCE 512  /* responses */
@@ -252,7 +253,7 @@ reader_prepare(struct embedded *store, struct error *err)
 void
 reader_start(struct embedded *store)
 {
-    embedded_start_thread(&store->reader.thread, reader_main, store);
+    thread_start(&store->reader.thread, reader_main, store);
 }
 
 void

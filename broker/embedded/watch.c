@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/thread.h"
 
 #define LOOK_EVERY 250   /* ms */
 #define PATIENCE   2000  /* ms of waiting, before the holder is looked at */
@@ -98,7 +99,7 @@ watch_main(void *opaque)
 void
 watch_start(struct embedded *store)
 {
-    embedded_start_thread(&store->watch.thread, watch_main, store);
+    thread_start(&store->watch.thread, watch_main, store);
 }
 
 void

@@ -10,6 +10,7 @@
 #include "broker/embedded/sweep.h"
 #include "broker/embedded/upkeep.h"
 #include "common/log.h"
+#include "common/thread.h"
 
 #define BATCH_REQUESTS 512       /* submissions in one transaction */
 #define BATCH_BYTES    (8 << 20) /* of their messages */
@@ -251,7 +252,7 @@ writer_init(struct embedded *store)
 void
 writer_start(struct embedded *store)
 {
-    embedded_start_thread(&store->writer.thread, writer_main, store);
+    thread_start(&store->writer.thread, writer_main, store);
 }
 
 void

@@ -166,6 +166,13 @@ void client_know(rd_kafka_t *client, const char *const *topics, size_t len,
 int client_await(rd_kafka_queue_t *queue, span_ms limit,
                  rd_kafka_event_t **event, struct error *err);
 
+/* ---- commits ------------------------------------------------------------ */
+
+/* A commit's metadata is a position: decimal digits, without a NUL. */
+void client_set_position(rd_kafka_topic_partition_t *commit, int64_t position);
+/* -1: it has none, as when it was made by somebody else. */
+int64_t client_position(const rd_kafka_topic_partition_t *commit);
+
 /* ---- single records ----------------------------------------------------- */
 
 /* Reads where it is told to, and fetches nothing in between. */

@@ -1,12 +1,15 @@
 /* client_ask.c - questions to Kafka that are waited for. */
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/kafka/client.h"
 #include "common/mem.h"
 
-#define REFUSED_WAIT   20   /* ms */
-#define FIRST_PATIENCE 1000 /* ms */
+#define POSITION_DIGITS 18   /* more than any log has */
+#define REFUSED_WAIT    20   /* ms */
+#define FIRST_PATIENCE  1000 /* ms */
 
 /* ---- offsets ------------------------------------------------------------- */
 
@@ -213,6 +216,33 @@ client_know(rd_kafka_t *client, const char *const *topics, size_t len,
             rd_kafka_topic_destroy(known[i]);
     }
     free(known);
+}
+
+/* ---- commits ------------------------------------------------------------- */
+
+void
+client_set_position(rd_kafka_topic_partition_t *commit, int64_t position)
+{
+    char *text = mem_printf("%" PRId64, position);
+
+    commit->metadata = text; /* the list frees it */
+    commit->metadata_size = strlen(text);
+}
+
+int64_t
+client_position(const rd_kafka_topic_partition_t *commit)
+{
+    const char *text = commit->metadata;
+    int64_t position = 0;
+
+    if (commit->metadata_size == 0 || commit->metadata_size > POSITION_DIGITS)
+        return -1;
+    for (size_t i = 0; i < commit->metadata_size; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        position = 10 * position + (text[i] - '0');
+    }
+    return position;
 }
 
 /* ---- single records ------------------------------------------------------ */

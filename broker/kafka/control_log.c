@@ -2,7 +2,6 @@
  */
 #include <jansson.h>
 #include <poll.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "broker/kafka/control_priv.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
 
 #define HEARD_BACK ((span_ms)60000) /* of heartbeats, at the start */
 #define REPAIR     1000             /* ms */
@@ -307,36 +307,12 @@ reader_run(void *opaque)
 
 /* ---- opening and closing ------------------------------------------------- */
 
-static void
-start(pthread_t *thread, void *(*run)(void *), void *opaque)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(thread, NULL, run, opaque);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    assert(r == 0);
-}
-
-static span_ms
-longest_lease(const struct settings *settings)
-{
-    span_ms longest = 0;
-
-    for (size_t i = 0; i < settings->queues_len; i++) {
-        if (settings->queues[i].lease > longest)
-            longest = settings->queues[i].lease;
-    }
-    return longest;
-}
-
 static int
 open_consumer(struct control_log *log, struct error *err)
 {
     const struct settings *settings = log->kafka->settings;
     const wall_ms since =
-        clock_wall() - HEARD_BACK - 2 * longest_lease(settings);
+        clock_wall() - HEARD_BACK - 2 * kafka_longest_lease(settings);
     const char *const topics[] = {log->control_topic, log->workers_topic};
     const uint64_t one = 1;
     int64_t workers = 0;
@@ -437,8 +413,8 @@ control_log_open(struct kafka *kafka, struct control_log **out,
     ledger_init(&log->ledger);
     int r = open_consumer(log, err);
     if (r == 0) {
-        start(&log->reader, reader_run, log);
-        start(&log->pulse, pulse_run, log);
+        thread_start(&log->reader, reader_run, log);
+        thread_start(&log->pulse, pulse_run, log);
         log->has_threads = true;
         r = read_first(log, err);
     }

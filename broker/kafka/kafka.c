@@ -15,6 +15,8 @@
 #include "common/mem.h"
 #include "common/own.h"
 
+#define SEARCH_MS 30000 /* each step of one */
+
 /* ---- opening ------------------------------------------------------------- */
 
 static const struct backend kafka_backend;
@@ -38,17 +40,25 @@ name_topics(struct kafka *kafka)
     }
 }
 
-/* Of what sessions write: with their lease it is of no use any more. */
-static span_ms
-longest_lease(const struct settings *settings)
+span_ms
+kafka_longest_lease(const struct settings *settings)
 {
-    span_ms longest = settings->kafka.timeout;
+    span_ms longest = 0;
 
     for (size_t i = 0; i < settings->queues_len; i++) {
         if (settings->queues[i].lease > longest)
             longest = settings->queues[i].lease;
     }
     return longest;
+}
+
+/* Of what sessions write: with their lease it is of no use any more. */
+static span_ms
+keeper_timeout(const struct settings *settings)
+{
+    const span_ms lease = kafka_longest_lease(settings);
+
+    return lease > settings->kafka.timeout ? lease : settings->kafka.timeout;
 }
 
 static void
@@ -69,7 +79,7 @@ open_clients(struct kafka *kafka, struct error *err)
         producer_open(settings, settings->kafka.timeout, &kafka->producer, err);
 
     if (r == 0)
-        r = producer_open(settings, longest_lease(settings), &kafka->keeper,
+        r = producer_open(settings, keeper_timeout(settings), &kafka->keeper,
                           err);
     if (r == 0)
         r = client_admin(settings, &kafka->asker, err);
@@ -241,6 +251,31 @@ kafka_follow(struct kafka *kafka, struct follow **out, struct error *err)
     }
     if (r == 0)
         *out = follow;
+    return r;
+}
+
+int
+kafka_search(struct kafka *kafka, const char *topic, int32_t partition,
+             const struct ticket *ticket, client_record_fn *on_record,
+             void *opaque, struct error *err)
+{
+    const struct settings *settings = kafka->settings;
+    const wall_ms since = ticket_time(ticket) - 2 * settings->kafka.timeout;
+    struct client_reader *reader = NULL;
+    int64_t low = 0, from = 0;
+    int r = client_watermarks(kafka->asker, topic, partition, &low, NULL,
+                              SEARCH_MS, err);
+
+    if (r == 0)
+        r = client_offset_at(kafka->asker, topic, partition, since, &from,
+                             SEARCH_MS, err);
+    if (r == 0)
+        r = client_reader_open(settings, &reader, err);
+    if (r < 0)
+        return r;
+    r = client_reader_read(reader, topic, partition, from > low ? from : low,
+                           on_record, opaque, SEARCH_MS, err);
+    client_reader_close(reader);
     return r;
 }
 

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "broker/backend.h"
+#include "broker/kafka/client.h"
 #include "broker/kafka/producer.h"
 #include "broker/kafka/record.h"
 
@@ -84,6 +85,12 @@ kafka_partition(const struct kafka *kafka, const struct ticket *ticket)
     return (int32_t)(ticket_slot(ticket) % (unsigned)kafka->partitions);
 }
 
+/* Lends records of a topic, in order, from shortly before that ticket was made
+ * until on_record has what it wanted: as client_reader_read. */
+int kafka_search(struct kafka *kafka, const char *topic, int32_t partition,
+                 const struct ticket *ticket, client_record_fn *on_record,
+                 void *opaque, struct error *err);
+
 /* Produces a fact. */
 void kafka_send_fact(struct kafka *kafka, struct producer *producer,
                      int32_t partition, const struct fact *fact,
@@ -93,6 +100,9 @@ void kafka_send_fact(struct kafka *kafka, struct producer *producer,
  * in between waits for it: a process knows what it did itself. */
 void kafka_sends(struct kafka *kafka, int32_t partition);
 void kafka_settled(struct kafka *kafka, int32_t partition, int64_t offset);
+
+/* Of all queues; 0: there is none. */
+span_ms kafka_longest_lease(const struct settings *settings);
 
 /* The index in our settings of a queue's name; -1: it is none of ours. */
 int kafka_queue(const struct kafka *kafka, struct slice name);

@@ -7,12 +7,10 @@
 #include <unistd.h>
 
 #include "broker/kafka/bodies.h"
-#include "broker/kafka/client.h"
 #include "broker/kafka/session.h"
 #include "common/log.h"
 #include "common/own.h"
-
-#define SEARCH_MS 30000
+#include "common/thread.h"
 
 /* Copies what a record says of a request. */
 static int
@@ -114,28 +112,11 @@ is_ending(const rd_kafka_message_t *message, void *opaque)
 static int
 check_twin(struct held *held, struct error *err)
 {
-    const struct kafka *kafka = held->session->kafka;
-    const struct ticket *ticket = &held->attempt.ticket;
-    const int32_t partition = held->share->partition.id;
-    const wall_ms since =
-        ticket_time(ticket) - 2 * kafka->settings->kafka.timeout;
-    struct twin twin = {.ticket = ticket};
-    struct client_reader *reader = NULL;
-    int64_t low = 0, from = 0;
-    int r = client_watermarks(kafka->asker, kafka->tickets_topic, partition,
-                              &low, NULL, SEARCH_MS, err);
+    struct kafka *kafka = held->session->kafka;
+    struct twin twin = {.ticket = &held->attempt.ticket};
+    int r = kafka_search(kafka, kafka->tickets_topic, held->share->partition.id,
+                         twin.ticket, is_ending, &twin, err);
 
-    if (r == 0)
-        r = client_offset_at(kafka->asker, kafka->tickets_topic, partition,
-                             since, &from, SEARCH_MS, err);
-    if (r == 0)
-        r = client_reader_open(kafka->settings, &reader, err);
-    if (r < 0)
-        return r;
-    r = client_reader_read(reader, kafka->tickets_topic, partition,
-                           from > low ? from : low, is_ending, &twin, SEARCH_MS,
-                           err);
-    client_reader_close(reader);
     if (twin.has_ended)
         return error_set(err, -EALREADY, "it has ended under the same ticket");
     return r == -ENOENT ? 0 : r; /* the log was read to its end */
@@ -199,9 +180,9 @@ load_start(struct kafka_session *session, struct held *held)
     if (!loader->is_started) {
         loader->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         mailbox_init(&loader->jobs, ring_loader, loader);
-        if (loader->bell < 0 ||
-            pthread_create(&loader->thread, NULL, run_loader, session) != 0)
-            abort(); /* of descriptors or threads: the lease ends */
+        if (loader->bell < 0)
+            abort(); /* of descriptors: the lease ends */
+        thread_start(&loader->thread, run_loader, session);
         loader->is_started = true;
     }
     mailbox_post(&loader->jobs, &held->mail);

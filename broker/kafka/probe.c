@@ -1,11 +1,8 @@
 /* probe.c - which request a probe means. */
 #include <string.h>
 
-#include "broker/kafka/client.h"
 #include "broker/kafka/follow.h"
 #include "broker/kafka/session.h"
-
-#define SEARCH_MS 30000 /* for its place in the log */
 
 /* ---- may it be probed? ------------------------------------------------------
  */
@@ -53,33 +50,18 @@ is_it(const rd_kafka_message_t *message, void *opaque)
     return true;
 }
 
-/* It was produced soon after its ticket was made. */
 static int
 search(struct kafka *kafka, unsigned queue, const struct ticket *ticket,
        int64_t *offset, struct error *err)
 {
-    const char *topic = kafka->request_topics[queue];
-    const int32_t partition = kafka_partition(kafka, ticket);
-    const wall_ms since =
-        ticket_time(ticket) - 2 * kafka->settings->kafka.timeout;
-    struct client_reader *reader = NULL;
     struct search search;
-    int64_t low = 0, from = 0;
-    int r = client_watermarks(kafka->asker, topic, partition, &low, NULL,
-                              SEARCH_MS, err);
 
-    if (r == 0)
-        r = client_offset_at(kafka->asker, topic, partition, since, &from,
-                             SEARCH_MS, err);
-    if (r == 0)
-        r = client_reader_open(kafka->settings, &reader, err);
-    if (r < 0)
-        return r;
     ticket_format(ticket, search.text);
-    r = client_reader_read(reader, topic, partition, from > low ? from : low,
-                           is_it, &search, SEARCH_MS, err);
-    client_reader_close(reader);
-    *offset = search.offset;
+    int r = kafka_search(kafka, kafka->request_topics[queue],
+                         kafka_partition(kafka, ticket), ticket, is_it, &search,
+                         err);
+    if (r == 0)
+        *offset = search.offset;
     return r;
 }
 

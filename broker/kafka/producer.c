@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/own.h"
+#include "common/thread.h"
 
 #define POLL_MS  500
 #define PROBE_MS 200  /* for an answer */
@@ -151,22 +151,6 @@ run(void *opaque)
     return NULL;
 }
 
-static void
-start(struct producer *producer)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&producer->thread, NULL, run, producer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0) {
-        log_event(EVENT_FAILED, "text=\"no thread to be had: %s\"",
-                  strerror(r));
-        abort();
-    }
-}
-
 /* ---- the interface ------------------------------------------------------- */
 
 int
@@ -185,7 +169,7 @@ producer_open(const struct settings *settings, span_ms timeout,
         free(producer);
         return r;
     }
-    start(producer);
+    thread_start(&producer->thread, run, producer);
     *out = producer;
     return 0;
 }

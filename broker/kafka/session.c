@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
 
 #define CLOSE_LIMIT 10000 /* ms; for endings to be acknowledged */
 #define JOIN_AGAIN  1000  /* ms; where the group could not be joined */
@@ -287,18 +288,6 @@ session_new(struct kafka *kafka, const struct session_options *options)
     return session;
 }
 
-static void
-start_thread(struct kafka_session *session)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&session->thread, NULL, run, session) != 0)
-        abort(); /* of threads */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 int
 kafka_session_open(struct broker *broker, const struct session_options *options,
                    struct session **out, struct error *err)
@@ -337,7 +326,7 @@ kafka_session_open(struct broker *broker, const struct session_options *options,
         session_free(session);
         return r;
     }
-    start_thread(session);
+    thread_start(&session->thread, run, session);
     *out = &session->base;
     return 0;
 }

@@ -96,10 +96,8 @@ add_place(const struct kafka_session *session, struct share *share,
         share->committed = watermark;
         share->position = partition_position(&share->partition);
     }
-    char *text = mem_printf("%" PRId64, share->position);
     one->offset = share->committed;
-    one->metadata = text; /* librdkafka's to free */
-    one->metadata_size = strlen(text);
+    client_set_position(one, share->position);
 }
 
 static bool
@@ -156,13 +154,8 @@ read_position(struct kafka_session *session,
               const rd_kafka_topic_partition_t *committed, int64_t *position,
               struct error *err)
 {
-    char text[24] = "";
-    char *end;
-
-    if (committed->metadata_size < sizeof(text))
-        memcpy(text, committed->metadata, committed->metadata_size);
-    *position = strtoll(text, &end, 10);
-    if (text[0] != '\0' && *end == '\0' && *position >= 0)
+    *position = client_position(committed);
+    if (*position >= 0)
         return 0;
     return client_watermarks(session->facts, session->kafka->tickets_topic,
                              committed->partition, position, NULL, ASK_MS, err);

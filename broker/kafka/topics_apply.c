@@ -266,11 +266,9 @@ add_offset(rd_kafka_topic_partition_list_t *list, const char *topic, size_t p,
 {
     rd_kafka_topic_partition_t *one =
         rd_kafka_topic_partition_list_add(list, topic, (int32_t)p);
-    char *text = mem_printf("%lld", (long long)position);
 
     one->offset = offset;
-    one->metadata = text; /* the list frees it */
-    one->metadata_size = strlen(text);
+    client_set_position(one, position);
 }
 
 static void

@@ -266,16 +266,6 @@ topics_states_free(struct topic_state *states, size_t len)
 
 /* ---- groups -------------------------------------------------------------- */
 
-/* There is no NUL at its end. */
-static bool
-is_position(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-    return len > 0;
-}
-
 static int
 take_committed(const rd_kafka_topic_partition_list_t *list, const char *group,
                struct standing *standings, struct error *err)
@@ -289,8 +279,7 @@ take_committed(const rd_kafka_topic_partition_list_t *list, const char *group,
         if (one->offset < 0)
             continue;
         standings[one->partition].committed = one->offset;
-        standings[one->partition].has_position =
-            is_position(one->metadata, one->metadata_size);
+        standings[one->partition].has_position = client_position(one) >= 0;
     }
     return 0;
 }

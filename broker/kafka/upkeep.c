@@ -279,21 +279,6 @@ cut_free(struct cut *cut)
     free(cut);
 }
 
-/* A commit says in its metadata from where in `tickets` one must read. */
-static int64_t
-position_of(const rd_kafka_topic_partition_t *commit)
-{
-    char text[24];
-    char *end;
-
-    if (commit->metadata_size == 0 || commit->metadata_size >= sizeof(text))
-        return 0;
-    memcpy(text, commit->metadata, commit->metadata_size);
-    text[commit->metadata_size] = '\0';
-    const long long position = strtoll(text, &end, 10);
-    return *end == '\0' && position > 0 ? position : 0;
-}
-
 /* Takes in the commits of one group; its requests below them are done. A
  * partition without a commit is left whole. */
 static int
@@ -307,7 +292,8 @@ take_commits(struct cut *cut, const rd_kafka_topic_partition_list_t *commits,
         if (commit->err != RD_KAFKA_RESP_ERR_NO_ERROR || commit->offset < 0 ||
             commit->partition >= partitions)
             continue;
-        const int64_t position = position_of(commit);
+        const int64_t told = client_position(commit);
+        const int64_t position = told < 0 ? 0 : told; /* then all is kept */
         int64_t *facts = &cut->facts[commit->partition];
         has[commit->partition] = true;
         if (position < *facts)
