@@ -25,15 +25,6 @@ answer(struct follow *follow, struct query *query, int r)
     claim->on_claimed(claim);
 }
 
-/* Is that ticket's request known to be in the log? Who ran or ended it has seen
- * it; whoever accepted a twin sent the request first. */
-static bool
-has_request(const struct view_row *row)
-{
-    return row->fold.state != TICKET_QUEUED || row->started > 0 ||
-           (row->flags & REQUEST_TWIN) != 0;
-}
-
 /* What the view has of it at that time: 1 and the claim's outputs, 0. -EEXIST:
  * it is another request's. */
 static int
@@ -53,8 +44,7 @@ look(struct follow *follow, struct query *query, wall_ms at)
         return follow_fails(follow, r);
     claim->first = key.ticket;
     claim->is_first = ticket_eq(&key.ticket, &claim->ticket);
-    claim->has_facts = key.is_used || r == 1;
-    claim->has_request = r == 1 ? has_request(row) : key.is_used;
+    claim->has_request = key.is_used || r == 1;
     return 1;
 }
 
@@ -65,8 +55,7 @@ end_hope(struct follow *follow, struct query *query)
     const struct view_row *row;
     int r = view_find(follow->view, &claim->first, &row);
 
-    claim->has_facts = r == 1;
-    claim->has_request = r == 1 && has_request(row);
+    claim->has_request = r == 1;
     query->answer(follow, query, r < 0 ? follow_fails(follow, r) : 0);
 }
 
@@ -86,7 +75,7 @@ decide(struct follow *follow, struct query *query, int r)
 {
     const struct key_claim *claim = query->call;
 
-    if (r == 1 && !claim->is_first && !claim->has_facts)
+    if (r == 1 && !claim->is_first && !claim->has_request)
         hope(follow, query);
     else
         query->answer(follow, query, r == 1 ? 0 : r == 0 ? -EIO : r);

@@ -160,6 +160,7 @@ enum role {
     CONSUMER = 2,
     MEMBER = 4, /* of a group; a consumer too */
     ADMIN = 8,
+    BULK = 16, /* beside CONSUMER: CLIENT_BULK */
 };
 #define ANY_ROLE (PRODUCER | CONSUMER | MEMBER | ADMIN)
 
@@ -295,7 +296,7 @@ set_property(rd_kafka_conf_t *conf, const struct settings *settings,
 
 /* NULL after an error. */
 static rd_kafka_conf_t *
-conf_new(const struct settings *settings, enum role role, struct error *err)
+conf_new(const struct settings *settings, unsigned role, struct error *err)
 {
     const struct kafka_settings *kafka = &settings->kafka;
     const char *fault = client_version_fault(rd_kafka_version());
@@ -314,7 +315,9 @@ conf_new(const struct settings *settings, enum role role, struct error *err)
             set(conf, presets[i].name, presets[i].value);
     set_number(conf, "message.max.bytes", KAFKA_RECORD_MAX);
     set_number(conf, "queue.buffering.max.kbytes", CLIENT_UNSENT_MAX / 1024);
-    set_number(conf, "queued.max.messages.kbytes", CLIENT_FETCHED_MAX / 1024);
+    set_number(conf, "queued.max.messages.kbytes",
+               ((role & BULK) != 0 ? CLIENT_BULK_MAX : CLIENT_FETCHED_MAX) /
+                   1024);
     for (size_t i = 0; i < kafka->properties_len; i++)
         if (set_property(conf, settings, &kafka->properties[i], err) < 0) {
             rd_kafka_conf_destroy(conf);
@@ -405,7 +408,8 @@ int
 client_consumer(const struct settings *settings, unsigned how, rd_kafka_t **out,
                 struct error *err)
 {
-    rd_kafka_conf_t *conf = conf_new(settings, CONSUMER, err);
+    rd_kafka_conf_t *conf = conf_new(
+        settings, CONSUMER | ((how & CLIENT_BULK) != 0 ? BULK : 0), err);
 
     if (conf == NULL)
         return -EINVAL;

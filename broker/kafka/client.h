@@ -16,8 +16,8 @@
  * I2: what the promises rest on cannot be changed by `properties`: such a name
  *     is refused. Everything else there is passed on as it is.
  * I3: what a consumer holds in memory and has not given out is bounded by
- *     CLIENT_FETCHED_MAX, what a producer has not sent by CLIENT_UNSENT_MAX,
- *     unless `properties` say another bound.
+ *     CLIENT_FETCHED_MAX (CLIENT_BULK: CLIENT_BULK_MAX), what a producer has
+ * not sent by CLIENT_UNSENT_MAX, unless `properties` say another bound.
  *
  * What librdkafka logs becomes the event `kafka`, and what it reports as an
  * error of the client `kafka-error`; the latter is told in the thread that
@@ -39,6 +39,7 @@
 #include "common/settings.h"
 
 #define CLIENT_FETCHED_MAX (4 * 1024 * 1024)
+#define CLIENT_BULK_MAX    (64 * 1024 * 1024)
 #define CLIENT_UNSENT_MAX  (128 * 1024 * 1024)
 
 /* The largest record that a client sends and a topic of ours takes, and the
@@ -103,6 +104,9 @@ enum {
     /* For reading here and there: a fetch without a record waits no 500 ms,
      * for which the next one, of another offset, would have to wait. */
     CLIENT_BRIEF = 2,
+    /* For reading long logs: where its bound is reached, librdkafka fetches
+     * nothing for up to a second. */
+    CLIENT_BULK = 4,
 };
 int client_consumer(const struct settings *settings, unsigned how,
                     rd_kafka_t **out, struct error *err);

@@ -33,7 +33,7 @@ record(struct kafka *kafka, struct follow *follow, const struct fact *fact,
                          offset == -ECOMM ? "Kafka did not say whether it was "
                                             "stored"
                                           : "Kafka did not take it");
-    follow_expect(follow, partition, offset);
+    follow_expect(follow, follow_log(kafka, FOLLOW_FACTS, partition), offset);
     return 0;
 }
 

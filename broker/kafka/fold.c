@@ -102,13 +102,11 @@ fail(struct fold_ticket *ticket, const struct fact *fact)
            end(ticket, ticket->is_cancelled ? TICKET_CANCELLED : fact->state);
 }
 
-bool
-fold_fact(struct fold_ticket *ticket, const struct fold_claim *claim,
-          const struct fact *fact)
+static bool
+fold(struct fold_ticket *ticket, const struct fold_claim *claim,
+     const struct fact *fact)
 {
     switch (fact->kind) {
-    case FACT_ACCEPTED:
-        return true;
     case FACT_STARTED:
         return start(ticket, claim, fact);
     case FACT_RESPONSE:
@@ -131,6 +129,17 @@ fold_fact(struct fold_ticket *ticket, const struct fold_claim *claim,
     }
     assert(!"a fact about a ticket's state");
     return false;
+}
+
+bool
+fold_fact(struct fold_ticket *ticket, const struct fold_claim *claim,
+          const struct fact *fact)
+{
+    if (!fold(ticket, claim, fact))
+        return false;
+    if (ticket->request < 0)
+        ticket->request = fact->request;
+    return true;
 }
 
 bool

@@ -53,7 +53,7 @@ void fold_claim(struct fold_claim *claim, const struct fact *fact,
 void fold_over(struct fold_claim *claim, uint64_t session);
 
 /* Any other fact but OVER, KEY, DROPPED and REPLAYED. True: it counts, and
- * *ticket is the new state. ACCEPTED counts always and changes no state. */
+ * *ticket is the new state. */
 bool fold_fact(struct fold_ticket *ticket, const struct fold_claim *claim,
                const struct fact *fact);
 

@@ -1,4 +1,4 @@
-/* follow.c - the thread that folds `tickets` into the view. */
+/* follow.c - the thread that folds requests and facts into the view. */
 #include "broker/kafka/follow.h"
 
 #include <poll.h>
@@ -19,6 +19,73 @@
 #define TICK      100   /* ms; the longest sleep */
 #define AGAIN     1000  /* ms until a view that failed is tried again */
 #define ASK_LIMIT 10000 /* ms for a question to Kafka at the start */
+
+/* ---- logs ---------------------------------------------------------------- */
+
+size_t
+follow_log(const struct kafka *kafka, int queue, int32_t partition)
+{
+    static_assert(FOLLOW_FACTS == -1, "they come first");
+    return (size_t)(queue + 1) * (size_t)kafka->partitions + (size_t)partition;
+}
+
+/* Whose requests a topic has; FOLLOW_FACTS. */
+static int
+queue_of(const struct follow *follow, const char *topic)
+{
+    for (size_t i = 0; i < follow->topics_len; i++) {
+        if (strcmp(topic, follow->topics[i]) == 0)
+            return (int)i;
+    }
+    return FOLLOW_FACTS;
+}
+
+static char *
+requests_prefix(const struct follow *follow)
+{
+    return mem_printf("%s.requests.", follow->kafka->settings->kafka.prefix);
+}
+
+/* The name of a queue in the name of its topic. */
+static const char *
+name_of(const struct follow *follow, const char *topic)
+{
+    return topic + strlen(follow->kafka->settings->kafka.prefix) +
+           strlen(".requests.");
+}
+
+size_t
+follow_log_of(const struct follow *follow, const char *topic, int32_t partition)
+{
+    return follow_log(follow->kafka, queue_of(follow, topic), partition);
+}
+
+void
+follow_add_log(const struct follow *follow,
+               rd_kafka_topic_partition_list_t *list, size_t log)
+{
+    const struct kafka *kafka = follow->kafka;
+    const size_t partitions = (size_t)kafka->partitions;
+
+    rd_kafka_topic_partition_list_add(
+        list,
+        log < partitions ? kafka->tickets_topic
+                         : follow->topics[log / partitions - 1],
+        (int32_t)(log % partitions));
+}
+
+int64_t
+follow_place(const struct follow *follow, size_t log)
+{
+    const size_t partitions = (size_t)follow->kafka->partitions;
+    const int32_t partition = (int32_t)(log % partitions);
+
+    return log < partitions
+               ? view_next(follow->view, partition)
+               : view_request_next(follow->view,
+                                   follow->lanes[log / partitions - 1],
+                                   partition);
+}
 
 /* ---- helpers ------------------------------------------------------------- */
 
@@ -119,15 +186,14 @@ skip(struct follow *follow, const rd_kafka_message_t *message,
 }
 
 static void
-fold(struct follow *follow, const rd_kafka_message_t *message)
+read_fact(struct follow *follow, const rd_kafka_message_t *message)
 {
     const struct broker_options *options = &follow->kafka->options;
     const struct view_row *row;
     struct fact fact;
     struct error err;
 
-    if (message->partition >= follow->kafka->partitions ||
-        message->offset < view_next(follow->view, message->partition))
+    if (message->offset < view_next(follow->view, message->partition))
         return; /* of before a rewind */
     if (fact_read(message, &fact, &err) < 0) {
         skip(follow, message, &err);
@@ -138,97 +204,266 @@ fold(struct follow *follow, const rd_kafka_message_t *message)
     if (r < 0)
         follow_fails(follow, r);
     else if (r == 1 && row != NULL && ticket_state_is_final(row->fold.state) &&
-             fact.kind != FACT_ACCEPTED && fact.kind != FACT_DROPPED &&
-             fact.kind != FACT_REPLAYED && options->wanted != NULL &&
+             fact.kind != FACT_DROPPED && fact.kind != FACT_REPLAYED &&
+             options->wanted != NULL &&
              options->wanted(options->opaque, &row->ticket))
         follow_tell(follow, row);
 }
 
+/* What is none of ours the queue's worker sets aside, and says so. */
+static void
+read_request(struct follow *follow, int queue,
+             const rd_kafka_message_t *message)
+{
+    const unsigned lane = follow->lanes[queue];
+    const int32_t partition = message->partition;
+    struct queued request;
+    int r = 0;
+
+    if (message->offset < view_request_next(follow->view, lane, partition))
+        return;
+    if (kafka_read_request(follow->kafka, message, &request, NULL) < 0)
+        view_request_move(follow->view, lane, partition, message->offset + 1);
+    else
+        r = view_request(follow->view, lane, partition, message->offset,
+                         &request);
+    if (r < 0)
+        follow_fails(follow, r);
+}
+
+static void
+fold(struct follow *follow, const rd_kafka_message_t *message)
+{
+    const int queue = queue_of(follow, rd_kafka_topic_name(message->rkt));
+
+    if (message->partition >= follow->kafka->partitions)
+        return;
+    if (queue == FOLLOW_FACTS)
+        read_fact(follow, message);
+    else
+        read_request(follow, queue, message);
+}
+
 /* ---- where it reads ------------------------------------------------------ */
+
+static rd_kafka_topic_partition_list_t *
+all_logs(const struct follow *follow)
+{
+    const size_t partitions = (size_t)follow->kafka->partitions;
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)follow->logs);
+
+    for (size_t i = 0; i < follow->logs; i++)
+        if (i < partitions || !follow->is_gone[i / partitions - 1])
+            follow_add_log(follow, list, i);
+    return list;
+}
 
 static int
 assign(struct follow *follow, struct error *err)
 {
-    const struct kafka *kafka = follow->kafka;
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(kafka->partitions);
+    rd_kafka_topic_partition_list_t *list = all_logs(follow);
 
-    for (int32_t i = 0; i < kafka->partitions; i++)
-        rd_kafka_topic_partition_list_add(list, kafka->tickets_topic, i)
-            ->offset = view_next(follow->view, i);
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_topic_partition_t *one = &list->elems[i];
+        one->offset = follow_place(
+            follow, follow_log_of(follow, one->topic, one->partition));
+    }
     const rd_kafka_resp_err_t error = rd_kafka_assign(follow->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR
                ? 0
-               : client_fails(err, error, "reading %s", kafka->tickets_topic);
+               : client_fails(err, error, "reading %s",
+                              follow->kafka->tickets_topic);
 }
 
 static int
 ask_offsets(struct follow *follow, enum client_where where, int64_t *offsets,
             struct error *err)
 {
-    const struct kafka *kafka = follow->kafka;
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(kafka->partitions);
+    rd_kafka_topic_partition_list_t *list = all_logs(follow);
+    int r = client_offsets(follow->kafka->asker, list, where, ASK_LIMIT, err);
 
-    rd_kafka_topic_partition_list_add_range(list, kafka->tickets_topic, 0,
-                                            kafka->partitions - 1);
-    int r = client_offsets(kafka->asker, list, where, ASK_LIMIT, err);
-    for (int i = 0; r == 0 && i < list->cnt; i++)
-        offsets[list->elems[i].partition] = list->elems[i].offset;
+    for (int i = 0; r == 0 && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
+        offsets[follow_log_of(follow, one->topic, one->partition)] =
+            one->offset;
+    }
     rd_kafka_topic_partition_list_destroy(list);
     return r;
 }
 
-/* Finds where the log begins and ends; a view that does not fit is emptied. */
+/* Queues, in the view. */
+static void
+find_lanes(struct follow *follow)
+{
+    for (size_t i = 0; i < follow->topics_len; i++)
+        follow->lanes[i] = view_queue(
+            follow->view, slice_of(name_of(follow, follow->topics[i])));
+}
+
+static void
+add_topic(struct follow *follow, const char *name)
+{
+    follow->topics = mem_grow(follow->topics, follow->topics_len + 1,
+                              sizeof(*follow->topics));
+    follow->topics[follow->topics_len++] = mem_strdup(name);
+}
+
+/* What a queue holds outlives its absence from the settings. */
+static int
+list_topics(struct follow *follow, struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    char *prefix = requests_prefix(follow);
+    const struct rd_kafka_metadata *all;
+    const rd_kafka_resp_err_t error =
+        rd_kafka_metadata(kafka->asker, 1, NULL, &all, ASK_LIMIT);
+
+    for (size_t i = 0; i < kafka->settings->queues_len; i++)
+        add_topic(follow, kafka->request_topics[i]);
+    for (int i = 0; error == RD_KAFKA_RESP_ERR_NO_ERROR && i < all->topic_cnt;
+         i++) {
+        const rd_kafka_metadata_topic_t *one = &all->topics[i];
+        if (strncmp(one->topic, prefix, strlen(prefix)) == 0 &&
+            queue_of(follow, one->topic) == FOLLOW_FACTS &&
+            one->partition_cnt == kafka->partitions)
+            add_topic(follow, one->topic);
+    }
+    free(prefix);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return client_fails(err, error, "the list of topics");
+    rd_kafka_metadata_destroy(all);
+    return 0;
+}
+
+/* Nothing more of that log is to be read. */
+static void
+forget_log(struct follow *follow, size_t log)
+{
+    follow->goals[log] = 0;
+    atomic_store(&follow->expected[log], 0);
+}
+
+/* Those of queues that are not in the settings may be deleted at any time. */
+static int
+find_gone(struct follow *follow, struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    const struct rd_kafka_metadata *all;
+    const rd_kafka_resp_err_t error =
+        rd_kafka_metadata(kafka->asker, 1, NULL, &all, ASK_LIMIT);
+
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return client_fails(err, error, "the list of topics");
+    for (size_t i = kafka->settings->queues_len; i < follow->topics_len; i++) {
+        follow->is_gone[i] = true;
+        for (int k = 0; k < all->topic_cnt && follow->is_gone[i]; k++)
+            follow->is_gone[i] =
+                strcmp(all->topics[k].topic, follow->topics[i]) != 0;
+        for (int32_t p = 0; p < kafka->partitions && follow->is_gone[i]; p++)
+            forget_log(follow, follow_log(kafka, (int)i, p));
+    }
+    rd_kafka_metadata_destroy(all);
+    return 0;
+}
+
+/* Requests that this view has never read begin where their queue stands: what
+ * is below has ended, and facts about it may be gone. */
+static int
+find_requests(struct follow *follow, unsigned queue, const int64_t *lows,
+              struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    const unsigned lane = follow->lanes[queue];
+    rd_kafka_topic_partition_list_t *commits = NULL;
+
+    for (int32_t i = 0; i < kafka->partitions; i++) {
+        const size_t log = follow_log(kafka, (int)queue, i);
+        int64_t next = follow_place(follow, log);
+        int r =
+            next >= 0 || commits != NULL
+                ? 0
+                : kafka_commits(kafka, name_of(follow, follow->topics[queue]),
+                                ASK_LIMIT, &commits, err);
+        if (r < 0)
+            return r;
+        if (next < 0)
+            next = rd_kafka_topic_partition_list_find(commits,
+                                                      follow->topics[queue], i)
+                       ->offset;
+        view_request_move(follow->view, lane, i,
+                          next > lows[log] ? next : lows[log]);
+    }
+    if (commits != NULL)
+        rd_kafka_topic_partition_list_destroy(commits);
+    return 0;
+}
+
+/* Does what the view has go on in these logs? Done requests may be deleted at
+ * any time. */
+static bool
+fits(const struct follow *follow, const int64_t *lows)
+{
+    bool is_new = true, fits = true;
+
+    for (size_t i = 0; i < follow->logs; i++) {
+        const bool is_fact = i < (size_t)follow->kafka->partitions;
+        const int64_t next = follow_place(follow, i);
+        fits &= (next >= lows[i] || !is_fact) && next <= follow->goals[i];
+        is_new &= next <= 0;
+    }
+    if (!fits && !is_new)
+        log_event(EVENT_NOTE,
+                  "text=\"the view does not fit the log: it is rebuilt\"");
+    return fits;
+}
+
+static int
+begin_anew(struct follow *follow, const int64_t *lows, struct error *err)
+{
+    int r = view_remake(follow->view);
+
+    if (r < 0)
+        return error_set(err, r, "%s", view_error(follow->view));
+    find_lanes(follow);
+    for (int32_t i = 0; i < follow->kafka->partitions; i++)
+        view_move(follow->view, i, lows[i]);
+    return 0;
+}
+
+/* Finds where the logs begin and end; a view that does not fit is emptied. */
 static int
 find_place(struct follow *follow, struct error *err)
 {
-    const int32_t len = follow->kafka->partitions;
-    int64_t *lows = mem_zalloc((size_t)len * sizeof(*lows));
+    int64_t *lows = mem_zalloc(follow->logs * sizeof(*lows));
     uint64_t total = 0;
-    bool fits = true, is_new = true;
-    int r = ask_offsets(follow, CLIENT_OLDEST, lows, err);
+    int r;
 
+    find_lanes(follow);
+    r = find_gone(follow, err);
+    if (r == 0)
+        r = ask_offsets(follow, CLIENT_OLDEST, lows, err);
     if (r == 0)
         r = ask_offsets(follow, CLIENT_END, follow->goals, err);
-    for (int32_t i = 0; i < len && r == 0; i++) {
-        const int64_t next = view_next(follow->view, i);
-        fits &= next >= lows[i] && next <= follow->goals[i];
-        is_new &= next == 0;
-    }
-    if (r == 0 && !fits) {
-        if (!is_new)
-            log_event(EVENT_NOTE,
-                      "text=\"the view does not fit the log: it is rebuilt\"");
-        r = view_remake(follow->view);
-        if (r < 0)
-            error_set(err, r, "%s", view_error(follow->view));
-        for (int32_t i = 0; i < len && r == 0; i++)
-            view_move(follow->view, i, lows[i]);
-    }
+    if (r == 0 && !fits(follow, lows))
+        r = begin_anew(follow, lows, err);
+    for (unsigned i = 0; i < follow->topics_len && r == 0; i++)
+        if (!follow->is_gone[i])
+            r = find_requests(follow, i, lows, err);
     free(lows);
     if (r < 0)
         return r;
-    for (int32_t i = 0; i < len; i++) {
-        total += (uint64_t)(follow->goals[i] - view_next(follow->view, i));
+    for (size_t i = 0; i < follow->logs; i++) {
+        const int64_t next = follow_place(follow, i);
+        if (next < follow->goals[i])
+            total += (uint64_t)(follow->goals[i] - next);
         if (follow->goals[i] > 0) /* no look tells what is long past */
             follow_expect(follow, i, follow->goals[i] - 1);
     }
     atomic_store(&follow->total, total);
     atomic_store(&follow->is_behind, total > 0);
     return assign(follow, err);
-}
-
-/* Queues of the settings, in the view. */
-static void
-find_lanes(struct follow *follow)
-{
-    const struct settings *settings = follow->kafka->settings;
-
-    for (size_t i = 0; i < settings->queues_len; i++)
-        follow->lanes[i] =
-            view_queue(follow->view, slice_of(settings->queues[i].name));
 }
 
 /* After a failure: from what was committed last, or anew. */
@@ -245,7 +480,6 @@ recover(struct follow *follow)
     follow->failing = r == 0 ? 0 : clock_mono() + AGAIN;
     if (r < 0)
         return;
-    find_lanes(follow);
     atomic_store(&follow->is_broken, false);
     log_event(EVENT_NOTE, "text=\"the view goes on\"");
 }
@@ -264,8 +498,8 @@ publish(struct follow *follow)
             view_queue_at(follow->view, follow->lanes[i]);
         atomic_store(&follow->depth[i], queue->queued + queue->delayed);
     }
-    for (int32_t i = 0; i < follow->kafka->partitions; i++) {
-        const int64_t next = view_next(follow->view, i);
+    for (size_t i = 0; i < follow->logs; i++) {
+        const int64_t next = follow_place(follow, i);
         atomic_store(&follow->next[i], next);
         if (next < follow->goals[i])
             left += (uint64_t)(follow->goals[i] - next);
@@ -296,8 +530,6 @@ on_trouble(struct follow *follow, const rd_kafka_message_t *message)
     }
     if (find_place(follow, &err) < 0)
         follow->failing = clock_mono() + AGAIN;
-    else
-        find_lanes(follow);
 }
 
 /* True: there may be more. */
@@ -397,13 +629,16 @@ static int
 open_consumer(struct follow *follow, struct error *err)
 {
     static const uint64_t one = 1;
-    int r = client_consumer(follow->kafka->settings, 0, &follow->consumer, err);
+    int r = client_consumer(follow->kafka->settings, CLIENT_BULK,
+                            &follow->consumer, err);
 
     if (r < 0)
         return r;
     client_know(follow->consumer,
                 (const char *const[]){follow->kafka->tickets_topic}, 1,
                 ASK_LIMIT);
+    client_know(follow->consumer, (const char *const *)follow->topics,
+                follow->topics_len, ASK_LIMIT);
     follow->queue = rd_kafka_queue_get_consumer(follow->consumer);
     rd_kafka_queue_io_event_enable(follow->queue, follow->bell, &one,
                                    sizeof(one));
@@ -431,14 +666,24 @@ open_all(struct follow *follow, struct error *err)
     follow->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (follow->bell < 0)
         return error_system(err, -errno, "an eventfd");
-    int r = open_view(follow, err);
+    int r = list_topics(follow, err);
+    if (r < 0)
+        return r;
+    follow->logs = (follow->topics_len + 1) * (size_t)follow->kafka->partitions;
+    follow->next = mem_zalloc(follow->logs * sizeof(*follow->next));
+    follow->expected = mem_zalloc(follow->logs * sizeof(*follow->expected));
+    follow->goals = mem_zalloc(follow->logs * sizeof(*follow->goals));
+    follow->lanes =
+        mem_zalloc((follow->topics_len + 1) * sizeof(*follow->lanes));
+    follow->is_gone =
+        mem_zalloc((follow->topics_len + 1) * sizeof(*follow->is_gone));
+    r = open_view(follow, err);
     if (r == 0)
         r = open_consumer(follow, err);
     if (r == 0)
         r = find_place(follow, err);
     if (r < 0)
         return r;
-    find_lanes(follow);
     if (follow->kafka->options.role == BROKER_INGRESS)
         follow->upkeep = upkeep_new();
     r = helper_start(&follow->asker, follow, err);
@@ -455,16 +700,11 @@ int
 follow_open(struct kafka *kafka, struct follow **out, struct error *err)
 {
     struct follow *follow = mem_new(struct follow);
-    const size_t partitions = (size_t)kafka->partitions;
     const size_t queues = kafka->settings->queues_len + 1;
 
     follow->kafka = kafka;
     follow->bell = -1;
-    follow->next = mem_zalloc(partitions * sizeof(*follow->next));
-    follow->expected = mem_zalloc(partitions * sizeof(*follow->expected));
-    follow->goals = mem_zalloc(partitions * sizeof(*follow->goals));
     follow->depth = mem_zalloc(queues * sizeof(*follow->depth));
-    follow->lanes = mem_zalloc(queues * sizeof(*follow->lanes));
     mailbox_init(&follow->box, ring, follow);
     pthread_mutex_init(&follow->lock, NULL);
     pthread_cond_init(&follow->back, NULL);
@@ -514,6 +754,10 @@ follow_close(struct follow *follow)
     free(follow->goals);
     free(follow->depth);
     free(follow->lanes);
+    free(follow->is_gone);
+    for (size_t i = 0; i < follow->topics_len; i++)
+        free(follow->topics[i]);
+    free(follow->topics);
     free(follow);
 }
 
@@ -540,9 +784,9 @@ follow_depth(struct follow *follow, unsigned queue)
 }
 
 int64_t
-follow_next(struct follow *follow, int32_t partition)
+follow_next(struct follow *follow, size_t log)
 {
-    return atomic_load(&follow->next[partition]);
+    return atomic_load(&follow->next[log]);
 }
 
 void
@@ -553,9 +797,9 @@ follow_wake(struct follow *follow)
 }
 
 void
-follow_expect(struct follow *follow, int32_t partition, int64_t offset)
+follow_expect(struct follow *follow, size_t log, int64_t offset)
 {
-    _Atomic int64_t *expected = &follow->expected[partition];
+    _Atomic int64_t *expected = &follow->expected[log];
     int64_t known = atomic_load(expected);
 
     while (known < offset + 1 &&

@@ -1,9 +1,10 @@
 /* follow.h - a process's own copy of what became of tickets: the view.
  *
- * One thread follows every partition of `tickets` and folds it (fold.h) into an
- * SQLite file in the directory `broker.kafka.view` (view.h). It is rebuilt from
- * the log when it is lost or of another installation. What is looked at is
- * looked at by this thread, so that nothing is half done.
+ * One thread follows every partition of `tickets` and of the queues' requests
+ * and folds them (fold.h) into an SQLite file in the directory
+ * `broker.kafka.view` (view.h). It is rebuilt from the log when it is lost or
+ * of another installation. What is looked at is looked at by this thread, so
+ * that nothing is half done.
  *
  * An ingress opens it at its start; another process when it is first asked
  * for something that needs it.
@@ -29,13 +30,17 @@ int follow_ready(struct follow *follow, struct error *err);
 /* How many requests wait in a queue, as read so far: for max_depth. */
 uint64_t follow_depth(struct follow *follow, unsigned queue);
 
-/* Where a partition of `tickets` is to be read on: what stands below it is in
- * follow_depth. */
-int64_t follow_next(struct follow *follow, int32_t partition);
+/* A log that is followed: a partition of a queue's requests (its index in the
+ * settings), or of `tickets` (FOLLOW_FACTS). */
+#define FOLLOW_FACTS (-1)
+size_t follow_log(const struct kafka *kafka, int queue, int32_t partition);
 
-/* This process knows of a fact at that place: looks from now on wait until it
+/* Where a log is to be read on: what stands below it is in follow_depth. */
+int64_t follow_next(struct follow *follow, size_t log);
+
+/* This process knows of a record at that place: looks from now on wait until it
  * was read. */
-void follow_expect(struct follow *follow, int32_t partition, int64_t offset);
+void follow_expect(struct follow *follow, size_t log, int64_t offset);
 
 /* Something that looks wait for, other than a fact read, may have come. */
 void follow_wake(struct follow *follow);
@@ -55,15 +60,12 @@ struct key_claim {
     int r;               /* 0; -EEXIST: another request has it; as deliveries */
     struct ticket first; /* whose it is: ours, or the first one's */
     bool is_first;       /* ours */
-    bool has_facts;      /* something of the first one is in the log */
-    bool has_request;    /* its request is: join it */
+    bool has_request;    /* the first one's is in the log: join it */
 };
 /* Looks in the view, else produces a `key` fact and reads it back. Of another's
- * ticket it waits for the `accepted` until half of broker.kafka.timeout is
- * over, and what took longer to be told is -ENOTCONN. An `accepted` alone does
- * not tell that the request is there, as the two are produced together and one
- * may have been lost: then has_request stays false. Submit it again under that
- * ticket, as a twin. */
+ * ticket it waits for the request until half of broker.kafka.timeout is over,
+ * and what took longer to be told is -ENOTCONN. If has_request stays false,
+ * submit it again under that ticket, as a twin. */
 void follow_claim_key(struct follow *follow, struct key_claim *claim);
 /* The same of a key that the view knows, without a claim: -ENOENT if it does
  * not. */

@@ -47,18 +47,24 @@ struct follow {
     struct mailbox box; /* of queries */
     struct helper asker, clerk;
     _Atomic bool closing, has_waits;
-    /* What others read: by partition, and by queue of the settings. */
+    /* Of requests: the queues of the settings, then those of others that were
+     * there at the start. */
+    char **topics;
+    bool *is_gone; /* such another one was deleted since */
+    size_t topics_len;
+    size_t logs; /* follow_log */
+    /* What others read: by log, and by queue of the settings. */
     _Atomic int64_t *next;
     _Atomic int64_t *expected; /* the next of what this process knows of */
     _Atomic uint64_t *depth;
     /* The follower's thread alone. */
-    unsigned *lanes;     /* of the queues, in the view */
+    unsigned *lanes;     /* of the topics, in the view */
     struct query *waits; /* until something was read */
     mono_ms
         failing; /* the view fails; when it is tried again. 0: it does not */
     struct upkeep *upkeep; /* NULL: not an ingress's */
     /* About the start. */
-    int64_t *goals;               /* where the log ended */
+    int64_t *goals;               /* where the logs ended */
     _Atomic uint64_t total, left; /* records to be read */
     _Atomic bool is_behind, is_broken;
     /* Queries and jobs that other threads have. */
@@ -84,9 +90,9 @@ struct query {
     struct ticket ticket;
     int32_t partition; /* -1: all */
     uint64_t *sent;    /* by partition: this process's facts at the call */
-    int64_t offset;    /* of one partition: waits until that is next */
-    int64_t *ends;     /* of all */
-    bool is_hoping;    /* waits for any fact of `ticket`, or the time */
+    int64_t offset;    /* of its partition of facts: waits until that is next */
+    int64_t *ends;     /* the same by log; 0: does not wait for it */
+    bool is_hoping;    /* waits for a row of `ticket`, or the time */
     bool is_sure;      /* the view has read what was the end after the call */
     mono_ms until;     /* then it is given up */
     wall_ms at;
@@ -130,6 +136,15 @@ void follow_give(struct follow *follow);
 void follow_back(struct follow *follow);
 
 /* ---- (follow.c) ---------------------------------------------------------- */
+
+/* Where a log is to be read on; -1: it was not found out. */
+int64_t follow_place(const struct follow *follow, size_t log);
+/* Its topic and partition are added to the list. */
+void follow_add_log(const struct follow *follow,
+                    rd_kafka_topic_partition_list_t *list, size_t log);
+/* Which log an element of such a list is. */
+size_t follow_log_of(const struct follow *follow, const char *topic,
+                     int32_t partition);
 
 /* The view has failed: nothing of it is to be used until it goes on. Returns
  * the code for an answer. */

@@ -192,7 +192,6 @@ kafka_free(struct kafka *kafka)
         rd_kafka_destroy(kafka->asker);
     bodies_close(kafka);
     kafka_submit_close(kafka);
-    kafka_adopt_close(kafka);
     for (size_t i = 0; i < len && kafka->request_topics != NULL; i++) {
         free(kafka->request_topics[i]);
         free(kafka->dead_topics[i]);
@@ -303,10 +302,57 @@ kafka_settled(struct kafka *kafka, int32_t partition, int64_t offset)
     struct follow *follow = atomic_load(&kafka->follow);
 
     if (follow != NULL && offset >= 0)
-        follow_expect(follow, partition, offset);
+        follow_expect(follow, follow_log(kafka, FOLLOW_FACTS, partition),
+                      offset);
     atomic_fetch_add(&kafka->settled[partition], 1);
     if (follow != NULL)
         follow_wake(follow);
+}
+
+int
+kafka_read_request(const struct kafka *kafka, const rd_kafka_message_t *message,
+                   struct queued *request, struct error *err)
+{
+    int r = queued_read(message, request, err);
+
+    if (r == 0 &&
+        (kafka_partition(kafka, &request->ticket) != message->partition ||
+         !ticket_is_genuine(kafka->secret, &request->ticket)))
+        r = error_set(err, -EPROTO,
+                      "its ticket is not of this installation, or not of this "
+                      "partition");
+    return r;
+}
+
+int
+kafka_commits(const struct kafka *kafka, const char *queue, span_ms limit,
+              rd_kafka_topic_partition_list_t **out, struct error *err)
+{
+    const char *prefix = kafka->settings->kafka.prefix;
+    char *topic = mem_printf("%s.requests.%s", prefix, queue);
+    char *group = mem_printf("%s.%s", prefix, queue);
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new(kafka->partitions);
+    rd_kafka_t *consumer;
+    int r = client_group_consumer(kafka->settings, group, limit, NULL, NULL,
+                                  &consumer, err);
+
+    rd_kafka_topic_partition_list_add_range(list, topic, 0,
+                                            kafka->partitions - 1);
+    if (r == 0) {
+        const rd_kafka_resp_err_t error =
+            rd_kafka_committed(consumer, list, (int)limit);
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            r = client_fails(err, error, "the commits of queue %s", queue);
+        rd_kafka_destroy(consumer);
+    }
+    free(topic);
+    free(group);
+    if (r < 0)
+        rd_kafka_topic_partition_list_destroy(list);
+    else
+        *out = list;
+    return r;
 }
 
 int

@@ -19,7 +19,6 @@
 #include "broker/kafka/record.h"
 
 struct admission;
-struct adoption;
 struct body_store;
 struct client_reader;
 struct control_log;
@@ -63,7 +62,6 @@ struct kafka {
     struct follow *_Atomic follow; /* NULL: not opened so far; kafka_follow */
     pthread_mutex_t follow_lock;   /* held while it is opened */
     struct admission *admission;
-    struct adoption *adoption; /* NULL: nothing was adopted so far */
     /* By partition: facts of this process's sessions, and those of them of
      * which it is known whether they are stored. */
     _Atomic uint64_t *sent, *settled;
@@ -91,6 +89,18 @@ int kafka_search(struct kafka *kafka, const char *topic, int32_t partition,
                  const struct ticket *ticket, client_record_fn *on_record,
                  void *opaque, struct error *err);
 
+/* Reads a record of a `requests` topic: as queued_read; -EPROTO also: its
+ * ticket is of another installation or partition. */
+int kafka_read_request(const struct kafka *kafka,
+                       const rd_kafka_message_t *message,
+                       struct queued *request, struct error *err);
+
+/* What a queue's group has committed, by partition; the caller's. By a consumer
+ * that never joins: the admin call for it, when the coordinator has just died,
+ * ends the process by an assertion in librdkafka 2.0.2. */
+int kafka_commits(const struct kafka *kafka, const char *queue, span_ms limit,
+                  rd_kafka_topic_partition_list_t **out, struct error *err);
+
 /* Produces a fact. */
 void kafka_send_fact(struct kafka *kafka, struct producer *producer,
                      int32_t partition, const struct fact *fact,
@@ -113,18 +123,8 @@ void kafka_submit_open(struct kafka *kafka);
 void kafka_submit_stop(struct kafka *kafka);
 void kafka_submit_close(struct kafka *kafka);
 void kafka_submit(struct broker *broker, struct submission *submission);
-/* The same where only a part of it is missing in the log. body: without the
- * request, where its message is; NULL: in its record. */
-enum submit_part {
-    SUBMIT_REQUEST = 1,
-    SUBMIT_ACCEPTED = 2,
-    SUBMIT_BOTH = 3,
-};
-void kafka_submit_parts(struct kafka *kafka, struct submission *submission,
-                        unsigned parts, const struct body_ref *body);
 int kafka_adopt(struct broker *broker, struct submission *list, size_t len,
                 struct error *err);
-void kafka_adopt_close(struct kafka *kafka);
 int kafka_installation(struct broker *broker, char name[INSTALLATION_SIZE],
                        struct error *err);
 int kafka_dead_replay(struct broker *broker, const struct ticket *dead,

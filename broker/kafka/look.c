@@ -302,6 +302,7 @@ send_cancel(struct follow *follow, struct query *query)
         .at = clock_wall(),
         .ticket = query->ticket,
         .queue = slice_of(view_queue_at(follow->view, row->queue)->name),
+        .request = row->fold.request,
     };
     /* Its delivery has a limit of its own. */
     query->until += follow->kafka->settings->kafka.timeout;

@@ -321,8 +321,8 @@ partition_fold(struct partition *partition, const struct fact *fact,
     if (fact->kind == FACT_CLAIM)
         fold_claim(&partition->claim, fact, offset);
     if (fact->kind == FACT_OVER || fact->kind == FACT_CLAIM ||
-        fact->kind == FACT_ACCEPTED || fact->kind == FACT_KEY ||
-        fact->kind == FACT_DROPPED || fact->kind == FACT_REPLAYED)
+        fact->kind == FACT_KEY || fact->kind == FACT_DROPPED ||
+        fact->kind == FACT_REPLAYED)
         return true;
     entry = find(partition, &fact->ticket);
     if (entry == NULL && !makes_known(partition, fact))

@@ -95,8 +95,8 @@ is_read(struct follow *follow, const struct query *query)
     if (query->ends == NULL)
         return query->partition < 0 ||
                view_next(follow->view, query->partition) >= query->offset;
-    for (int32_t i = 0; i < follow->kafka->partitions; i++) {
-        if (view_next(follow->view, i) < query->ends[i])
+    for (size_t i = 0; i < follow->logs; i++) {
+        if (query->ends[i] > 0 && follow_place(follow, i) < query->ends[i])
             return false;
     }
     return true;
@@ -179,13 +179,31 @@ query_end_all(struct follow *follow)
     }
 }
 
+static bool
+is_about(const struct follow *follow, const struct query *query, size_t log)
+{
+    const size_t partitions = (size_t)follow->kafka->partitions;
+
+    return query->partition < 0 ||
+           (int32_t)(log % partitions) == query->partition;
+}
+
+static void
+wait_for(struct follow *follow, struct query *query)
+{
+    if (query->ends == NULL)
+        query->ends = mem_zalloc(follow->logs * sizeof(*query->ends));
+}
+
 /* It is known what was stored of that: now it is to be read. */
 static void
 wait_for_expected(struct follow *follow, struct query *query)
 {
     free(TAKE(query->sent));
-    if (query->partition >= 0)
-        query->offset = atomic_load(&follow->expected[query->partition]);
+    wait_for(follow, query);
+    for (size_t i = 0; i < follow->logs; i++)
+        if (is_about(follow, query, i))
+            query->ends[i] = atomic_load(&follow->expected[i]);
     query_wait(follow, query, query->later);
 }
 
@@ -198,24 +216,24 @@ query_wait_own(struct follow *follow, struct query *query, query_step_fn *then)
 
 /* ---- the end of the log -------------------------------------------------- */
 
-/* Where it ends, of one partition or of all of them. */
+/* Where logs end, of one partition or of all of them. */
 static int
 find_ends(struct follow *follow, struct query *query, span_ms limit)
 {
     const struct kafka *kafka = follow->kafka;
-    const int32_t first = query->partition < 0 ? 0 : query->partition;
-    const int32_t len = query->partition < 0 ? kafka->partitions : 1;
+    const size_t logs = /* others may be deleted */
+        (kafka->settings->queues_len + 1) * (size_t)kafka->partitions;
     rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(len);
+        rd_kafka_topic_partition_list_new((int)logs);
 
-    rd_kafka_topic_partition_list_add_range(list, kafka->tickets_topic, first,
-                                            first + len - 1);
+    for (size_t i = 0; i < logs; i++)
+        if (is_about(follow, query, i))
+            follow_add_log(follow, list, i);
     int r = client_offsets(kafka->asker, list, CLIENT_END, limit, NULL);
-    if (query->partition < 0 && r == 0)
-        query->ends = mem_zalloc((size_t)len * sizeof(*query->ends));
+    wait_for(follow, query);
     for (int i = 0; i < list->cnt && r == 0; i++) {
         const rd_kafka_topic_partition_t *one = &list->elems[i];
-        *(query->ends != NULL ? &query->ends[one->partition] : &query->offset) =
+        query->ends[follow_log_of(follow, one->topic, one->partition)] =
             one->offset;
     }
     rd_kafka_topic_partition_list_destroy(list);

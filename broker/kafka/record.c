@@ -104,13 +104,6 @@ add_body(rd_kafka_headers_t *headers, const struct body_ref *body)
 }
 
 static void
-add_key(rd_kafka_headers_t *headers, const struct request_key *key)
-{
-    add_hex(headers, "scope", key->scope);
-    add_hex(headers, "fingerprint", key->fingerprint);
-}
-
-static void
 add_flags(rd_kafka_headers_t *headers, unsigned flags)
 {
     if (flags & REQUEST_IDEMPOTENT)
@@ -134,18 +127,10 @@ static void
 write_kind(rd_kafka_headers_t *headers, const struct fact *fact)
 {
     switch (fact->kind) {
-    case FACT_ACCEPTED:
-        add_flags(headers, fact->flags);
-        add_unsigned(headers, "size", fact->size);
-        if (fact->flags & REQUEST_KEYED)
-            add_key(headers, &fact->key);
-        if (fact->has_other)
-            add_ticket(headers, "replays", &fact->other);
-        add_body(headers, &fact->body);
-        break;
     case FACT_KEY:
         add_ticket(headers, "ticket", &fact->ticket);
-        add_key(headers, &fact->key);
+        add_hex(headers, "scope", fact->key.scope);
+        add_hex(headers, "fingerprint", fact->key.fingerprint);
         add_number(headers, "until", fact->until);
         break;
     case FACT_CLAIM:
@@ -159,6 +144,8 @@ write_kind(rd_kafka_headers_t *headers, const struct fact *fact)
         add_unsigned(headers, "put-backs", fact->put_backs);
         add_text(headers, "release", fact->release);
         add_flags(headers, fact->flags);
+        if (fact->has_other)
+            add_ticket(headers, "replays", &fact->other);
         break;
     case FACT_RESPONSE:
         write_run(headers, fact);
@@ -168,8 +155,11 @@ write_kind(rd_kafka_headers_t *headers, const struct fact *fact)
         write_run(headers, fact);
         add(headers, "state", slice_of(ticket_state_word(fact->state)));
         add_text(headers, "reason", fact->reason);
-        if (fact->dead >= 0)
+        if (fact->dead >= 0) {
             add_number(headers, "dead", fact->dead);
+            add_unsigned(headers, "size", fact->size);
+            add_body(headers, &fact->body);
+        }
         break;
     case FACT_RETRY:
         write_run(headers, fact);
@@ -187,6 +177,8 @@ write_kind(rd_kafka_headers_t *headers, const struct fact *fact)
         break;
     case FACT_CANCEL:
     case FACT_EXPIRED:
+        add_number(headers, "request", fact->request);
+        break;
     case FACT_DROPPED:
     case FACTS:
         break;

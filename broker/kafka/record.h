@@ -57,21 +57,22 @@ struct fact {
                            * started): unique for all time */
     unsigned attempt;     /* STARTED, RESPONSE, FAILED, RETRY: from 1 */
     unsigned put_backs;   /* STARTED, RETRY: so many did not count so far */
-    int64_t request;      /* STARTED, RESPONSE, FAILED, RETRY: the offset of
-                           * its request; -1: not known */
-    unsigned flags;       /* ACCEPTED, STARTED: enum request_flag */
+    int64_t request;      /* STARTED, RESPONSE, FAILED, RETRY, CANCEL, EXPIRED:
+                           * the offset of its request; -1: not known */
+    unsigned flags;       /* STARTED: enum request_flag */
     bool counted;         /* RETRY: the attempt counts */
     span_ms delay;        /* RETRY: from `at` on */
     enum ticket_state state; /* FAILED: FAILED, CANCELLED or EXPIRED */
     struct slice reason;     /* FAILED, RETRY */
     int64_t dead;            /* FAILED: the offset of its dead letter in
                               * `dead.QUEUE`; -1: it has none */
-    uint64_t size;           /* ACCEPTED: bytes of the message */
-    struct request_key key;  /* KEY; ACCEPTED, if KEYED */
+    uint64_t size;           /* FAILED, with a dead letter: bytes of that */
+    struct request_key key;  /* KEY */
     wall_ms until;           /* KEY: it is kept so long */
-    bool has_other;          /* ACCEPTED: `other` is what it replays */
+    bool has_other;          /* STARTED: `other` is what it replays */
     struct ticket other;     /* REPLAYED: the new ticket */
-    struct body_ref body;    /* ACCEPTED, RESPONSE: where a large message is */
+    struct body_ref body;    /* RESPONSE: where a large message is; FAILED: that
+                              * of its dead letter */
     struct slice message;    /* RESPONSE, FAILED; empty if body.size > 0 */
 };
 

@@ -358,6 +358,11 @@ send_failure(struct kafka_session *session, struct held *held)
     fact.state = state_of(ending->outcome);
     fact.reason = slice_of(ending->reason);
     fact.dead = ending->dead;
+    if (ending->dead >= 0) {
+        fact.size =
+            held->body.size > 0 ? held->body.size : held->attempt.message.len;
+        fact.body = held->body;
+    }
     fact.message = buf_slice(&ending->failure);
     send_fact(session, SENT_ENDING, held->share, held, &fact);
 }
@@ -583,6 +588,8 @@ start(struct kafka_session *session, struct share *share, struct entry *entry)
     fact.claim = share->claim;
     fact.release = slice_of(session->release);
     fact.flags = held->flags;
+    fact.has_other = held->has_replays;
+    fact.other = held->replays;
     partition_place(&share->partition, entry, waits ? PLACE_ASKED : PLACE_OUT);
     session->asked += waits;
     if (is_told)
@@ -594,7 +601,9 @@ start(struct kafka_session *session, struct share *share, struct entry *entry)
 static void
 expire(struct kafka_session *session, struct share *share, struct entry *entry)
 {
-    struct fact fact = {.kind = FACT_EXPIRED, .ticket = entry->ticket};
+    struct fact fact = {.kind = FACT_EXPIRED,
+                        .ticket = entry->ticket,
+                        .request = entry->offset};
 
     /* Until the fact is read back it is in no list. */
     partition_place(&share->partition, entry, PLACE_NONE);

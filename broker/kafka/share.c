@@ -429,13 +429,7 @@ take_request(struct kafka_session *session, struct share *share,
 
     if (!share->is_owned || message->offset < share->partition.fetched)
         return;
-    int r = queued_read(message, &queued, &err);
-    if (r == 0 && (kafka_partition(session->kafka, &queued.ticket) !=
-                       message->partition ||
-                   !ticket_is_genuine(session->kafka->secret, &queued.ticket)))
-        r = error_set(&err, -EPROTO,
-                      "its ticket is not of this installation, "
-                      "or not of this partition");
+    int r = kafka_read_request(session->kafka, message, &queued, &err);
     if (r == -ENOTSUP || r == -EPROTO) {
         run_set_aside(session, share, message, err.text);
         return;

@@ -21,15 +21,10 @@
 
 /* ---- who is admitted ----------------------------------------------------- */
 
-/* An `accepted` of ours that is stored; the view may not have read it yet. */
-struct mark {
-    int64_t offset;
-    unsigned queue;
-};
-
-/* Those of one partition, by offset. */
+/* Requests of ours in one log that are stored, and that the view may not have
+ * read yet: their offsets. */
 struct trail {
-    struct mark *marks;
+    int64_t *marks;
     size_t first, len, room; /* the marks from first on, len in all */
 };
 
@@ -41,7 +36,8 @@ struct admission {
     /* By queue: those of ours that the view has not read. They count for
      * max_depth as if it had. */
     uint64_t *unread;
-    struct trail *trails; /* by partition */
+    struct trail *trails; /* by follow_log */
+    size_t trails_len;
 };
 
 void
@@ -53,8 +49,9 @@ kafka_submit_open(struct kafka *kafka)
     pthread_mutex_init(&admission->lock, NULL);
     pthread_cond_init(&admission->idle, NULL);
     admission->unread = mem_zalloc(queues * sizeof(*admission->unread));
+    admission->trails_len = queues * (size_t)kafka->partitions;
     admission->trails =
-        mem_zalloc((size_t)kafka->partitions * sizeof(*admission->trails));
+        mem_zalloc(admission->trails_len * sizeof(*admission->trails));
     kafka->admission = admission;
 }
 
@@ -78,7 +75,7 @@ kafka_submit_close(struct kafka *kafka)
 
     if (admission == NULL)
         return;
-    for (int32_t i = 0; i < kafka->partitions; i++)
+    for (size_t i = 0; i < admission->trails_len; i++)
         free(admission->trails[i].marks);
     free(admission->trails);
     free(admission->unread);
@@ -103,23 +100,23 @@ leave(struct admission *admission)
         pthread_cond_broadcast(&admission->idle);
 }
 
-/* Forgets what the view has read; true if there was anything. The lock is held.
- */
+/* Forgets what the view has read of a queue; true if there was anything. The
+ * lock is held. */
 static bool
-forget_read(struct kafka *kafka, struct follow *follow)
+forget_read(struct kafka *kafka, struct follow *follow, unsigned queue)
 {
     struct admission *admission = kafka->admission;
     bool any = false;
 
     for (int32_t i = 0; i < kafka->partitions; i++) {
-        struct trail *trail = &admission->trails[i];
+        const size_t log = follow_log(kafka, (int)queue, i);
+        struct trail *trail = &admission->trails[log];
         if (trail->first == trail->len)
             continue;
-        const int64_t next = follow_next(follow, i);
-        for (; trail->first < trail->len &&
-               trail->marks[trail->first].offset < next;
+        const int64_t next = follow_next(follow, log);
+        for (; trail->first < trail->len && trail->marks[trail->first] < next;
              trail->first++) {
-            admission->unread[trail->marks[trail->first].queue]--;
+            admission->unread[queue]--;
             any = true;
         }
         if (trail->first == trail->len)
@@ -129,7 +126,7 @@ forget_read(struct kafka *kafka, struct follow *follow)
 }
 
 static void
-add_mark(struct trail *trail, unsigned queue, int64_t offset)
+add_mark(struct trail *trail, int64_t offset)
 {
     if (trail->len == trail->room && trail->first > trail->len / 2) {
         trail->len -= trail->first;
@@ -142,7 +139,7 @@ add_mark(struct trail *trail, unsigned queue, int64_t offset)
         trail->marks =
             mem_grow(trail->marks, trail->room, sizeof(*trail->marks));
     }
-    trail->marks[trail->len++] = (struct mark){offset, queue};
+    trail->marks[trail->len++] = offset;
 }
 
 /* Is there room in the queue? Then it is taken, until release_room. */
@@ -155,7 +152,7 @@ take_room(struct kafka *kafka, struct follow *follow, unsigned queue)
     LOCKED(&admission->lock);
     do /* what is read between the two would count twice */
         depth = follow_depth(follow, queue);
-    while (forget_read(kafka, follow));
+    while (forget_read(kafka, follow, queue));
     if (depth + admission->unread[queue] >=
         kafka->settings->queues[queue].max_depth)
         return false;
@@ -163,19 +160,20 @@ take_room(struct kafka *kafka, struct follow *follow, unsigned queue)
     return true;
 }
 
-/* accepted: where the fact stands that the view will count; -1: there is none.
+/* offset: where the request stands that the view will count; -1: there is none.
  */
 static void
 release_room(struct kafka *kafka, unsigned queue, int32_t partition,
-             int64_t accepted)
+             int64_t offset)
 {
     struct admission *admission = kafka->admission;
 
     LOCKED(&admission->lock);
-    if (accepted < 0)
+    if (offset < 0)
         admission->unread[queue]--;
     else
-        add_mark(&admission->trails[partition], queue, accepted);
+        add_mark(&admission->trails[follow_log(kafka, (int)queue, partition)],
+                 offset);
 }
 
 /* ---- one submission ------------------------------------------------------ */
@@ -185,15 +183,13 @@ struct sending {
     struct submission *submission;
     struct follow *follow; /* NULL: it could not be opened */
     struct key_claim claim;
-    int refusal;    /* why it may not be queued; 0: it may */
-    bool has_room;  /* owes release_room */
-    unsigned parts; /* enum submit_part: to be sent */
+    int refusal;   /* why it may not be queued; 0: it may */
+    bool has_room; /* owes release_room */
     unsigned flags;
     wall_ms at;
     wall_ms paused_since;
     struct body_store body;
-    struct delivery request, accepted;
-    _Atomic unsigned left; /* of the two */
+    struct delivery delivery;
 };
 
 /* Frees it. */
@@ -220,65 +216,30 @@ join(struct sending *sending)
     answer(sending, 0);
 }
 
-/* ---- its two records ----------------------------------------------------- */
-
-/* What the two came to, together. */
-static int
-result_of(int request, int accepted)
-{
-    if (request == accepted)
-        return request;
-    if (request < 0 && accepted < 0 && request != -ECOMM && accepted != -ECOMM)
-        return request;
-    return -ECOMM; /* one is stored, or may be */
-}
+/* ---- its record ---------------------------------------------------------- */
 
 static void
-on_delivered(struct sending *sending)
+on_delivered(struct delivery *delivery)
 {
+    struct sending *sending = CONTAINER_OF(delivery, struct sending, delivery);
+    struct kafka *kafka = sending->kafka;
     struct submission *submission = sending->submission;
-    const struct delivery *accepted = &sending->accepted;
 
     if (FAULT("kafka.delivered"))
         raise(SIGKILL);
-    if (atomic_fetch_sub(&sending->left, 1) > 1)
-        return;
-    const bool has_accepted = sending->parts & SUBMIT_ACCEPTED;
-    const int r = sending->parts == SUBMIT_BOTH
-                      ? result_of(sending->request.r, accepted->r)
-                  : has_accepted ? accepted->r
-                                 : sending->request.r;
-    if (has_accepted && accepted->r == 0 && sending->has_room) {
-        release_room(sending->kafka, submission->queue, accepted->partition,
-                     accepted->offset);
+    if (delivery->r == 0) {
+        follow_expect(
+            sending->follow,
+            follow_log(kafka, (int)submission->queue, delivery->partition),
+            delivery->offset);
+        submission->paused_since = sending->paused_since;
+    }
+    if (delivery->r == 0 && sending->has_room) {
+        release_room(kafka, submission->queue, delivery->partition,
+                     delivery->offset);
         sending->has_room = false;
     }
-    if (r == 0 && has_accepted)
-        follow_expect(sending->follow, accepted->partition, accepted->offset);
-    if (r == 0)
-        submission->paused_since = sending->paused_since;
-    answer(sending, r);
-}
-
-static void send_accepted(struct sending *sending);
-
-static void
-on_request(struct delivery *delivery)
-{
-    struct sending *sending = CONTAINER_OF(delivery, struct sending, request);
-
-    if ((sending->flags & REQUEST_TWIN) != 0 && delivery->r == 0)
-        send_accepted(sending);
-    else if ((sending->flags & REQUEST_TWIN) != 0)
-        answer(sending, delivery->r);
-    else
-        on_delivered(sending);
-}
-
-static void
-on_accepted(struct delivery *delivery)
-{
-    on_delivered(CONTAINER_OF(delivery, struct sending, accepted));
+    answer(sending, delivery->r);
 }
 
 static void
@@ -302,49 +263,10 @@ send_request(struct sending *sending)
     if (request.body.size == 0)
         request.message = submission->message;
     rd_kafka_headers_t *headers = queued_write(&request, key);
-    sending->request.on_delivered = on_request;
+    sending->delivery.on_delivered = on_delivered;
     producer_lend(kafka->producer, kafka->request_topics[submission->queue],
                   kafka_partition(kafka, &submission->ticket), key,
-                  request.message, headers, &sending->request);
-}
-
-static void
-send_accepted(struct sending *sending)
-{
-    const struct submission *submission = sending->submission;
-    struct kafka *kafka = sending->kafka;
-    struct fact fact = {
-        .kind = FACT_ACCEPTED,
-        .ticket = submission->ticket,
-        .queue = slice_of(kafka->settings->queues[submission->queue].name),
-        .at = sending->at,
-        .flags = sending->flags,
-        .size = submission->message.len,
-        .has_other = submission->replays != NULL,
-        .body = sending->body.ref,
-    };
-
-    if (fact.has_other)
-        fact.other = *submission->replays;
-    if (submission->key != NULL)
-        fact.key = *submission->key;
-    sending->accepted.on_delivered = on_accepted;
-    kafka_send_fact(kafka, kafka->producer,
-                    kafka_partition(kafka, &submission->ticket), &fact,
-                    &sending->accepted);
-}
-
-static void
-send_records(struct sending *sending)
-{
-    const unsigned parts = sending->parts; /* it may be gone after one */
-    const bool is_twin = (sending->flags & REQUEST_TWIN) != 0;
-
-    sending->left = parts == SUBMIT_BOTH && !is_twin ? 2 : 1;
-    if (parts & SUBMIT_REQUEST)
-        send_request(sending);
-    if ((parts & SUBMIT_ACCEPTED) && !is_twin)
-        send_accepted(sending);
+                  request.message, headers, &sending->delivery);
 }
 
 /* ---- what goes before ---------------------------------------------------- */
@@ -364,7 +286,7 @@ on_stored(struct body_store *body)
     if (body->r < 0)
         answer(sending, result_before(body->r));
     else
-        send_records(sending);
+        send_request(sending);
 }
 
 static void
@@ -372,9 +294,8 @@ store(struct sending *sending)
 {
     struct submission *submission = sending->submission;
 
-    if (!(sending->parts & SUBMIT_REQUEST) ||
-        !bodies_needs(submission->message)) {
-        send_records(sending);
+    if (!bodies_needs(submission->message)) {
+        send_request(sending);
         return;
     }
     sending->body.message = submission->message;
@@ -399,7 +320,6 @@ static void
 store_twin(struct sending *sending)
 {
     sending->flags |= REQUEST_TWIN;
-    sending->parts = SUBMIT_BOTH;
     sending->submission->ticket = sending->claim.first;
     sending->submission->joined = true;
     store(sending);
@@ -433,9 +353,6 @@ on_key_found(struct key_claim *claim)
 
     if (claim->r == 0 && claim->has_request)
         join(sending);
-    else if (claim->r == 0 &&
-             claim->has_facts) /* it counts as queued already */
-        store_twin(sending);
     else
         answer(sending, claim->r == 0 || claim->r == -ENOENT ? sending->refusal
                                                              : claim->r);
@@ -503,9 +420,9 @@ open_view(struct kafka *kafka, struct follow **follow)
 }
 
 void
-kafka_submit_parts(struct kafka *kafka, struct submission *submission,
-                   unsigned parts, const struct body_ref *body)
+kafka_submit(struct broker *broker, struct submission *submission)
 {
+    struct kafka *kafka = kafka_of(broker);
     const struct moved *moved = submission->moved;
     struct follow *follow = atomic_load(&kafka->follow);
     int r = 0;
@@ -522,9 +439,6 @@ kafka_submit_parts(struct kafka *kafka, struct submission *submission,
     sending->kafka = kafka;
     sending->submission = submission;
     sending->at = clock_wall() - (moved != NULL ? moved->age : 0);
-    sending->parts = parts;
-    if (body != NULL)
-        sending->body.ref = *body;
     sending->flags = (submission->idempotent ? REQUEST_IDEMPOTENT : 0) |
                      (submission->key != NULL ? REQUEST_KEYED : 0);
     if (follow == NULL)
@@ -538,10 +452,4 @@ kafka_submit_parts(struct kafka *kafka, struct submission *submission,
         answer(sending, r);
     else
         store(sending);
-}
-
-void
-kafka_submit(struct broker *broker, struct submission *submission)
-{
-    kafka_submit_parts(kafka_of(broker), submission, SUBMIT_BOTH, NULL);
 }

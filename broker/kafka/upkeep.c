@@ -100,6 +100,7 @@ expire(struct follow *follow, unsigned queue, const struct view_row *row)
         .at = now,
         .queue = slice_of(kafka->settings->queues[queue].name),
         .ticket = row->ticket,
+        .request = row->fold.request,
     };
     kafka_send_fact(kafka, kafka->producer, row->partition, &fact, NULL);
     return 1;
@@ -250,6 +251,10 @@ drop_old(struct follow *follow, unsigned queue, const struct view_row *row)
     const bool is_over = view_queue_at(follow->view, row->queue)->retained >
                          settings->retention_bytes;
 
+    if (!row->is_read &&
+        row->fold.request >=
+            view_request_next(follow->view, row->queue, row->partition))
+        return 0; /* its request would be taken for a new one */
     if (age <= settings->retention_age && (!is_over || age <= FRESH))
         return 0;
     int r = view_drop(follow->view, row);
@@ -262,9 +267,10 @@ drop_old(struct follow *follow, unsigned queue, const struct view_row *row)
 struct cut {
     struct job job;
     int64_t *facts, *pieces; /* by partition: nothing below is needed */
-    int64_t *next;           /* by partition: what the view has not read */
+    int64_t *next;           /* by partition: facts the view has not read */
     char **queues;           /* every queue that the view knows */
     size_t queues_len;
+    int64_t *requests; /* the same of requests, by queue and partition */
 };
 
 static void
@@ -276,12 +282,13 @@ cut_free(struct cut *cut)
     free(cut->facts);
     free(cut->pieces);
     free(cut->next);
+    free(cut->requests);
     free(cut);
 }
 
 /* Takes in the commits of one group; its requests below them are done. A
  * partition without a commit is left whole. */
-static int
+static void
 take_commits(struct cut *cut, const rd_kafka_topic_partition_list_t *commits,
              int32_t partitions, rd_kafka_topic_partition_list_t *before)
 {
@@ -307,39 +314,20 @@ take_commits(struct cut *cut, const rd_kafka_topic_partition_list_t *commits,
             cut->facts[i] = 0;
     }
     free(has);
-    return 0;
 }
 
-/* By a consumer that never joins: the admin call for it, when the coordinator
- * has just died, ends the process by an assertion in librdkafka 2.0.2. */
 static int
 ask_commits(struct follow *follow, struct cut *cut, const char *queue,
             rd_kafka_topic_partition_list_t *before, struct error *err)
 {
-    const struct kafka *kafka = follow->kafka;
-    const char *prefix = kafka->settings->kafka.prefix;
-    char *topic = mem_printf("%s.requests.%s", prefix, queue);
-    char *group = mem_printf("%s.%s", prefix, queue);
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(kafka->partitions);
-    rd_kafka_t *consumer;
-    int r = client_group_consumer(kafka->settings, group, CUT_LIMIT, NULL, NULL,
-                                  &consumer, err);
+    rd_kafka_topic_partition_list_t *commits;
+    int r = kafka_commits(follow->kafka, queue, CUT_LIMIT, &commits, err);
 
-    rd_kafka_topic_partition_list_add_range(list, topic, 0,
-                                            kafka->partitions - 1);
-    if (r == 0) {
-        const rd_kafka_resp_err_t error =
-            rd_kafka_committed(consumer, list, CUT_LIMIT);
-        r = error == RD_KAFKA_RESP_ERR_NO_ERROR
-                ? take_commits(cut, list, kafka->partitions, before)
-                : client_fails(err, error, "the commits of queue %s", queue);
-        rd_kafka_destroy(consumer);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    free(topic);
-    free(group);
-    return r;
+    if (r < 0)
+        return r;
+    take_commits(cut, commits, follow->kafka->partitions, before);
+    rd_kafka_topic_partition_list_destroy(commits);
+    return 0;
 }
 
 static void
@@ -350,18 +338,55 @@ add_cut(rd_kafka_topic_partition_list_t *before, const char *topic,
         offset;
 }
 
-/* Has the view read what is older than pieces that are young? Else such facts
- * may name pieces that it knows nothing of. */
+/* Has the view read what a log has that is older than young pieces? Else there
+ * may be pieces in use that it knows nothing of. */
 static int
-is_fresh(struct follow *follow, const struct cut *cut, int32_t partition,
-         bool *fresh, struct error *err)
+check_fresh(struct follow *follow, const char *topic, int32_t partition,
+            int64_t next, bool *fresh, struct error *err)
 {
-    int64_t recent;
-    int r = client_offset_at(
-        follow->upkeep->admin, follow->kafka->tickets_topic, partition,
-        clock_wall() - PIECE_AGE / 2, &recent, CUT_LIMIT, err);
+    int64_t recent = 0;
+    int r =
+        client_offset_at(follow->upkeep->admin, topic, partition,
+                         clock_wall() - PIECE_AGE / 2, &recent, CUT_LIMIT, err);
 
-    *fresh = r == 0 && cut->next[partition] >= recent;
+    *fresh &= r == 0 && next >= recent;
+    return r;
+}
+
+/* Of a queue that this process does not know nothing was read. */
+static int64_t
+requests_next(const struct follow *follow, const struct cut *cut,
+              const char *queue, int32_t partition)
+{
+    for (size_t i = 0; i < cut->queues_len; i++) {
+        if (strcmp(cut->queues[i], queue) == 0)
+            return cut->requests[i * (size_t)follow->kafka->partitions +
+                                 (size_t)partition];
+    }
+    return -1;
+}
+
+static int
+is_fresh(struct follow *follow, const struct cut *cut,
+         const struct rd_kafka_metadata *topics, int32_t partition, bool *fresh,
+         struct error *err)
+{
+    const struct kafka *kafka = follow->kafka;
+    char *prefix = mem_printf("%s.requests.", kafka->settings->kafka.prefix);
+    const size_t len = strlen(prefix);
+    int r;
+
+    *fresh = true;
+    r = check_fresh(follow, kafka->tickets_topic, partition,
+                    cut->next[partition], fresh, err);
+    for (int i = 0; i < topics->topic_cnt && r == 0 && *fresh; i++) {
+        const char *topic = topics->topics[i].topic;
+        if (strncmp(topic, prefix, len) == 0)
+            r = check_fresh(follow, topic, partition,
+                            requests_next(follow, cut, topic + len, partition),
+                            fresh, err);
+    }
+    free(prefix);
     return r;
 }
 
@@ -371,13 +396,18 @@ cut_pieces(struct follow *follow, const struct cut *cut,
            rd_kafka_topic_partition_list_t *before, struct error *err)
 {
     const struct kafka *kafka = follow->kafka;
+    const struct rd_kafka_metadata *topics;
     int64_t young = 0;
     int r = 0;
+    const rd_kafka_resp_err_t error =
+        rd_kafka_metadata(follow->upkeep->admin, 1, NULL, &topics, CUT_LIMIT);
 
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return client_fails(err, error, "the list of topics");
     for (int32_t i = 0; i < kafka->partitions && r == 0; i++) {
         bool fresh = false;
         if (cut->pieces[i] > 0)
-            r = is_fresh(follow, cut, i, &fresh, err);
+            r = is_fresh(follow, cut, topics, i, &fresh, err);
         if (r == 0 && fresh)
             r = client_offset_at(follow->upkeep->admin, kafka->bodies_topic, i,
                                  clock_wall() - PIECE_AGE, &young, CUT_LIMIT,
@@ -386,6 +416,7 @@ cut_pieces(struct follow *follow, const struct cut *cut,
             add_cut(before, kafka->bodies_topic, i,
                     cut->pieces[i] < young ? cut->pieces[i] : young);
     }
+    rd_kafka_metadata_destroy(topics);
     return r;
 }
 
@@ -458,8 +489,14 @@ start_cut(struct follow *follow)
         r = read_floor(follow->view, i, cut);
     cut->queues_len = view_queues(follow->view);
     cut->queues = mem_zalloc((cut->queues_len + 1) * sizeof(*cut->queues));
-    for (unsigned i = 0; i < cut->queues_len; i++)
+    cut->requests = mem_zalloc((cut->queues_len + 1) * (size_t)partitions *
+                               sizeof(*cut->requests));
+    for (unsigned i = 0; i < cut->queues_len; i++) {
         cut->queues[i] = mem_strdup(view_queue_at(follow->view, i)->name);
+        for (int32_t p = 0; p < partitions; p++)
+            cut->requests[i * (size_t)partitions + (size_t)p] =
+                view_request_next(follow->view, i, p);
+    }
     if (r < 0) {
         cut_free(cut);
         return r;

@@ -133,29 +133,28 @@ rest_on(struct view_row *row, const struct body_ref *body)
     }
 }
 
-static struct fold_claim *
-claim_of(struct view *view, int32_t partition, unsigned queue)
+static struct view_share *
+share_of(struct view *view, int32_t partition, unsigned queue)
 {
     struct view_part *part = &view->parts[partition];
 
-    if (queue >= part->claims_len) {
-        part->claims = mem_grow(part->claims, queue + 1, sizeof(*part->claims));
-        while (part->claims_len <= queue)
-            part->claims[part->claims_len++] =
-                (struct view_claim){.fold.offset = -1};
+    if (queue >= part->shares_len) {
+        part->shares = mem_grow(part->shares, queue + 1, sizeof(*part->shares));
+        while (part->shares_len <= queue)
+            part->shares[part->shares_len++] =
+                (struct view_share){.claim.offset = -1, .next = -1};
     }
-    return &part->claims[queue].fold;
+    return &part->shares[queue];
 }
 
-/* A ticket of which nothing was known. Who reads from the claim in force on
- * comes to the same. */
+/* A ticket of which nothing was known, and of which no fact stands below that
+ * offset. Who reads from the claim in force on comes to the same. */
 static void
 start_row(struct view *view, struct view_row *row, int32_t partition,
-          int64_t offset, const struct fact *fact)
+          unsigned queue, int64_t offset)
 {
     const struct ticket ticket = row->ticket;
-    const unsigned queue = view_queue(view, fact->queue);
-    const int64_t claim = claim_of(view, partition, queue)->offset;
+    const int64_t claim = share_of(view, partition, queue)->claim.offset;
 
     *row = (struct view_row){
         .ticket = ticket,
@@ -171,32 +170,14 @@ start_row(struct view *view, struct view_row *row, int32_t partition,
 }
 
 static void
-take_accepted(struct view *view, struct view_row *row, const struct fact *fact)
-{
-    struct view_lane *lane = &view->lanes[row->queue];
-
-    rest_on(row, &fact->body);
-    if (row->is_accepted) {
-        row->flags |= fact->flags & REQUEST_TWIN; /* its request is there */
-        return;
-    }
-    row->is_accepted = true;
-    row->submitted = fact->at;
-    row->flags = fact->flags;
-    row->size = fact->size;
-    row->bytes += row->dead >= 0 ? row->size : 0;
-    row->has_replays = fact->has_other;
-    row->replays = fact->other;
-    lane->n.accepted++;
-    lane->is_dirty = true;
-}
-
-static void
 start(struct view_row *row, const struct fact *fact)
 {
     row->started = fact->at;
-    if (!row->is_accepted)
+    if (!row->is_read) {
         row->flags = fact->flags;
+        row->has_replays = fact->has_other;
+        row->replays = fact->other;
+    }
     snprintf(row->release, sizeof(row->release), "%.*s",
              SLICE_ARG(fact->release));
     row->reason[0] = '\0';
@@ -233,7 +214,7 @@ answer_by_fact(struct view *view, struct view_row *row, const struct fact *fact)
 {
     set_reason(row, fact->reason);
     rest_on(row, &fact->body);
-    if (fact->body.size > 0) {
+    if (fact->kind == FACT_RESPONSE && fact->body.size > 0) {
         row->body = mem_new(struct body_ref);
         *row->body = fact->body;
         row->bytes = fact->body.size;
@@ -242,6 +223,7 @@ answer_by_fact(struct view *view, struct view_row *row, const struct fact *fact)
     }
     if (fact->kind == FACT_FAILED && fact->dead >= 0) {
         row->dead = fact->dead;
+        row->size = fact->size;
         row->bytes += row->size;
     }
 }
@@ -310,9 +292,6 @@ static bool
 fold_row(struct view *view, struct view_row *row, const struct fact *fact)
 {
     switch (fact->kind) {
-    case FACT_ACCEPTED:
-        take_accepted(view, row, fact);
-        return true;
     case FACT_DROPPED:
         return drop_letter(row);
     case FACT_REPLAYED:
@@ -320,7 +299,8 @@ fold_row(struct view *view, struct view_row *row, const struct fact *fact)
         row->replayed_by = fact->other;
         return row->is_kept;
     default:
-        if (!fold_fact(&row->fold, claim_of(view, row->partition, row->queue),
+        if (!fold_fact(&row->fold,
+                       &share_of(view, row->partition, row->queue)->claim,
                        fact))
             return false;
         follow_state(view, row, fact);
@@ -328,16 +308,15 @@ fold_row(struct view *view, struct view_row *row, const struct fact *fact)
     }
 }
 
-/* Whoever comes with it is joined to its ticket, even when that is gone. */
-static int
-use_key(struct view *view, const struct fact *fact)
+static void
+keep_row(struct view *view, struct view_row *row)
 {
-    int r = view_file_begin(&view->file);
+    struct view_lane *lane = &view->lanes[row->queue];
 
-    return r < 0 ? r
-                 : view_file_run(&view->file, VIEW_KEY_USE,
-                                 CELLS(CELL_BYTES(fact->key.scope, KEY_BYTES),
-                                       CELL_TICKET(&fact->ticket)));
+    lane->n.accepted += !row->is_kept;
+    lane->is_dirty = true;
+    row->is_kept = true;
+    view_touch(view, row);
 }
 
 static int
@@ -350,18 +329,56 @@ fold_ticket(struct view *view, int32_t partition, int64_t offset,
     if (r < 0 || !has_queue(fact))
         return r;
     if (!row->is_kept)
-        start_row(view, row, partition, offset, fact);
+        start_row(view, row, partition, view_queue(view, fact->queue), offset);
     *out = row;
     view_count(view, row, -1);
     const bool counts = fold_row(view, row, fact);
-    row->is_kept |= counts;
+    if (counts)
+        keep_row(view, row);
     view_count(view, row, 1);
-    if (!counts)
-        return 0;
-    view_touch(view, row);
-    if (fact->kind == FACT_ACCEPTED && (fact->flags & REQUEST_KEYED))
-        r = use_key(view, fact);
-    return r < 0 ? r : 1;
+    return counts;
+}
+
+/* ---- requests ------------------------------------------------------------ */
+
+static void
+add_request(struct view_row *row, int64_t offset, const struct queued *request)
+{
+    rest_on(row, &request->body);
+    if (row->is_read) {
+        row->flags |= request->flags & REQUEST_TWIN;
+        return;
+    }
+    row->is_read = true;
+    row->submitted = request->at;
+    row->flags = request->flags;
+    row->has_replays = request->has_replays;
+    row->replays = request->replays;
+    if (row->fold.request < 0)
+        row->fold.request = offset;
+    if (row->dead < 0) /* else it is known, and counted */
+        row->size =
+            request->body.size > 0 ? request->body.size : request->message.len;
+}
+
+int
+view_request(struct view *view, unsigned queue, int32_t partition,
+             int64_t offset, const struct queued *request)
+{
+    struct view_row *row;
+    int r = view_row(view, &request->ticket, &row);
+
+    assert(offset >= view_request_next(view, queue, partition));
+    if (r < 0)
+        return r;
+    if (!row->is_kept)
+        start_row(view, row, partition, queue, view->parts[partition].next);
+    view_count(view, row, -1);
+    add_request(row, offset, request);
+    keep_row(view, row);
+    view_count(view, row, 1);
+    view_request_move(view, queue, partition, offset + 1);
+    return 0;
 }
 
 /* ---- other facts --------------------------------------------------------- */
@@ -373,8 +390,9 @@ fold_new_claim(struct view *view, int32_t partition, int64_t offset,
     if (!has_queue(fact))
         return 0;
     const unsigned queue = view_queue(view, fact->queue);
-    fold_claim(claim_of(view, partition, queue), fact, offset);
-    view->parts[partition].claims[queue].is_dirty = true;
+    struct view_share *share = share_of(view, partition, queue);
+    fold_claim(&share->claim, fact, offset);
+    share->is_dirty = true;
     return 1;
 }
 
@@ -422,9 +440,9 @@ fold_session_over(struct view *view, int32_t partition, uint64_t session)
 {
     struct view_part *part = &view->parts[partition];
 
-    for (unsigned i = 0; i < part->claims_len; i++) {
-        fold_over(&part->claims[i].fold, session);
-        part->claims[i].is_dirty = true;
+    for (unsigned i = 0; i < part->shares_len; i++) {
+        fold_over(&part->shares[i].claim, session);
+        part->shares[i].is_dirty = true;
     }
     int r = orphan_all(view, partition, session);
     return r < 0 ? r : 1;
@@ -436,21 +454,17 @@ fold_key(struct view *view, int32_t partition, int64_t offset,
          const struct fact *fact)
 {
     struct view_key key;
-    struct view_row *row = NULL;
     int r = view_key(view, fact->key.scope, fact->at, &key);
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = view_row(view, &fact->ticket, &row);
-    if (r == 0)
-        r = view_file_begin(&view->file);
+    r = view_file_begin(&view->file);
     if (r == 0)
         r = view_file_run(&view->file, VIEW_KEY_SET,
                           CELLS(CELL_BYTES(fact->key.scope, KEY_BYTES),
                                 CELL_BYTES(fact->key.fingerprint, KEY_BYTES),
                                 CELL_TICKET(&fact->ticket), CELL(fact->until),
-                                CELL(row->is_accepted), CELL(partition),
-                                CELL(offset)));
+                                CELL(partition), CELL(offset)));
     return r < 0 ? r : 1;
 }
 
@@ -499,6 +513,27 @@ view_move(struct view *view, int32_t partition, int64_t next)
         view->since = clock_mono();
 }
 
+int64_t
+view_request_next(const struct view *view, unsigned queue, int32_t partition)
+{
+    const struct view_part *part = &view->parts[partition];
+
+    return queue < part->shares_len ? part->shares[queue].next : -1;
+}
+
+void
+view_request_move(struct view *view, unsigned queue, int32_t partition,
+                  int64_t next)
+{
+    struct view_share *share = share_of(view, partition, queue);
+
+    share->next = next;
+    share->is_dirty = true;
+    view->parts[partition].is_dirty = true;
+    if (view->since == 0)
+        view->since = clock_mono();
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 bool
@@ -509,19 +544,19 @@ view_is_due(const struct view *view, mono_ms now)
 }
 
 static int
-write_claims(struct view *view, int32_t partition)
+write_shares(struct view *view, int32_t partition)
 {
     struct view_part *part = &view->parts[partition];
     int r = 0;
 
-    for (unsigned i = 0; i < part->claims_len && r == 0; i++) {
-        struct view_claim *claim = &part->claims[i];
-        if (claim->is_dirty)
-            r = view_file_run(&view->file, VIEW_CLAIM_SAVE,
-                              CELLS(CELL(partition), CELL(i),
-                                    CELL(claim->fold.offset),
-                                    CELL(claim->fold.session)));
-        claim->is_dirty = false;
+    for (unsigned i = 0; i < part->shares_len && r == 0; i++) {
+        struct view_share *share = &part->shares[i];
+        if (share->is_dirty)
+            r = view_file_run(
+                &view->file, VIEW_SHARE_SAVE,
+                CELLS(CELL(partition), CELL(i), CELL(share->claim.offset),
+                      CELL(share->claim.session), CELL(share->next)));
+        share->is_dirty = false;
     }
     return r;
 }
@@ -538,7 +573,7 @@ write_parts(struct view *view)
         r = view_file_run(&view->file, VIEW_PART_SAVE,
                           CELLS(CELL(i), CELL(part->next)));
         if (r == 0)
-            r = write_claims(view, i);
+            r = write_shares(view, i);
         part->is_dirty = false;
     }
     return r;
@@ -590,7 +625,7 @@ forget(struct view *view)
 {
     rows_fini(&view->rows);
     for (int32_t i = 0; i < view->partitions; i++) {
-        free(view->parts[i].claims);
+        free(view->parts[i].shares);
         view->parts[i] = (struct view_part){0};
     }
     free(TAKE(view->lanes));
@@ -653,14 +688,15 @@ load_parts(struct view *view)
     if (r < 0)
         return r;
 
-    stmt = view_file_start(file, VIEW_CLAIM_LIST, NO_CELLS);
+    stmt = view_file_start(file, VIEW_SHARE_LIST, NO_CELLS);
     while ((r = view_file_step(file, stmt)) == 1) {
         const unsigned queue = (unsigned)sqlite3_column_int(stmt, 1);
         if (part_at(view, stmt) != NULL && queue < view->lanes_len)
-            *claim_of(view, sqlite3_column_int(stmt, 0), queue) =
-                (struct fold_claim){
-                    .offset = sqlite3_column_int64(stmt, 2),
-                    .session = (uint64_t)sqlite3_column_int64(stmt, 3)};
+            *share_of(view, sqlite3_column_int(stmt, 0),
+                      queue) = (struct view_share){
+                .claim = {.offset = sqlite3_column_int64(stmt, 2),
+                          .session = (uint64_t)sqlite3_column_int64(stmt, 3)},
+                .next = sqlite3_column_int64(stmt, 4)};
     }
     view_file_done(stmt);
     return r;

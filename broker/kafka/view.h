@@ -1,14 +1,16 @@
 /* view.h - what became of tickets, as folded from the log: rows in a file.
  *
- *     facts --> rows in memory --> one transaction with the positions --> file
- *                     ^                                                    |
+ *  requests, facts --> rows in memory --> one transaction with the positions
+ * --> file ^                                                    |
  *                     +------------------ what is looked at --------------+
  *
- * I1: positions and the rows of all facts below them are committed together, so
- *     that a view that is opened again goes on in the middle.
+ * I1: positions and the rows of all that stands below them are committed
+ *     together, so that a view that is opened again goes on in the middle.
  * I2: rows in memory go before the file's; they are written when view_is_due,
  *     or when a list needs them there.
  * I3: the counters of a queue are the sums over its rows (view_check).
+ * I4: a ticket has a row since its request or any fact about it was read, in
+ *     whichever order. Requests and facts are different logs.
  *
  * Every result is 0 (or as said) or a negative errno of view_file.h; then the
  * view is not good any more until view_rewind, or view_remake. view_error has
@@ -36,11 +38,16 @@ int view_rewind(struct view *view);
 /* Empties it; every position is 0. */
 int view_remake(struct view *view);
 
-/* Where the log is to be read on. */
+/* Where the facts are to be read on. */
 int64_t view_next(const struct view *view, int32_t partition);
 /* The same, set: where the log begins, or behind a record that is none of
  * ours. */
 void view_move(struct view *view, int32_t partition, int64_t next);
+/* The same of the requests of a queue (view_queue); -1: was never set. */
+int64_t view_request_next(const struct view *view, unsigned queue,
+                          int32_t partition);
+void view_request_move(struct view *view, unsigned queue, int32_t partition,
+                       int64_t next);
 
 /* ---- rows ---------------------------------------------------------------- */
 
@@ -52,14 +59,15 @@ struct view_row {
     int32_t partition;
     unsigned flags; /* enum request_flag */
     bool is_kept;   /* it is in the view at all */
-    bool is_accepted, is_delayed;
+    bool is_read;   /* its request was */
+    bool is_delayed;
     bool is_dirty;                     /* to be written */
     wall_ms submitted, started, ended; /* 0: not so far */
     wall_ms orphaned; /* when this process read that it is one; 0: it is none */
     int64_t dead;     /* its place in `dead.QUEUE`; -1: no dead letter */
     int64_t first;    /* no fact before that offset matters to it */
     int64_t pieces;   /* the same of `bodies`; -1: it has none there */
-    uint64_t size;    /* bytes of the request */
+    uint64_t size;    /* bytes of the request; 0: not known */
     uint64_t bytes;   /* counted as retained */
     char release[RELEASE_SIZE]; /* of the last attempt */
     char reason[200];
@@ -79,6 +87,10 @@ int view_find(struct view *view, const struct ticket *ticket,
 /* Adds the stored response of an ended row that has no body. */
 int view_message(struct view *view, const struct view_row *row,
                  struct buf *message);
+
+/* Takes one request in; offsets of a queue's partition only grow. */
+int view_request(struct view *view, unsigned queue, int32_t partition,
+                 int64_t offset, const struct queued *request);
 
 /* Folds one fact in; offsets of a partition only grow. 1: it counts, and *row
  * (of a fact about a ticket, else NULL) is the ticket after it. 0: it does not
@@ -137,7 +149,7 @@ struct view_key {
     uint8_t fingerprint[KEY_BYTES];
     struct ticket ticket;
     wall_ms until;
-    bool is_used; /* its ticket was accepted; it may be gone since */
+    bool is_used; /* its ticket had a row, which is gone since */
 };
 /* The key of that scope that is in force at that time. 1; 0: there is none. */
 int view_key(struct view *view, const uint8_t scope[KEY_BYTES], wall_ms at,

@@ -30,9 +30,9 @@ static const char tables[] =
     "CREATE TABLE file(one INTEGER PRIMARY KEY, installation TEXT NOT NULL,"
     " boot TEXT NOT NULL, clean INTEGER NOT NULL, partitions INTEGER NOT NULL);"
     "CREATE TABLE part(part INTEGER PRIMARY KEY, next INTEGER NOT NULL);"
-    "CREATE TABLE claim(part INTEGER NOT NULL, queue INTEGER NOT NULL,"
-    " offset INTEGER NOT NULL, session INTEGER NOT NULL,"
-    " PRIMARY KEY(part, queue)) WITHOUT ROWID;"
+    "CREATE TABLE share(part INTEGER NOT NULL, queue INTEGER NOT NULL,"
+    " claim INTEGER NOT NULL, session INTEGER NOT NULL,"
+    " next INTEGER NOT NULL, PRIMARY KEY(part, queue)) WITHOUT ROWID;"
     "CREATE TABLE queue(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
     " queued INTEGER NOT NULL, delayed INTEGER NOT NULL,"
     " running INTEGER NOT NULL, dead INTEGER NOT NULL,"
@@ -63,6 +63,7 @@ static const char tables[] =
     " part INTEGER NOT NULL, offset INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX key_until ON key(until);"
     "CREATE INDEX key_first ON key(part, offset);"
+    "CREATE INDEX key_ticket ON key(ticket);"
     "PRAGMA user_version = 1;";
 static_assert(FORMAT == 1, "the user_version");
 

@@ -186,8 +186,8 @@ view_floor(struct view *view, int32_t partition, int64_t *facts,
 
     *facts = part->next;
     *pieces = INT64_MAX;
-    for (unsigned i = 0; i < part->claims_len; i++) {
-        const int64_t claim = part->claims[i].fold.offset;
+    for (unsigned i = 0; i < part->shares_len; i++) {
+        const int64_t claim = part->shares[i].claim.offset;
         if (claim >= 0 && claim < *facts)
             *facts = claim;
     }

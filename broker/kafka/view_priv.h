@@ -10,7 +10,7 @@
 
 /* Beside enum request_flag in the file. */
 enum row_flag {
-    ROW_ACCEPTED = 64,
+    ROW_READ = 64,
     ROW_CANCELLED = 128,
     ROW_DELAYED = 256,
 };
@@ -44,16 +44,18 @@ struct view_lane {
     uint32_t done[RATE_SECONDS], failed[RATE_SECONDS];
 };
 
-struct view_claim {
-    struct fold_claim fold;
+/* A queue's part of a partition. */
+struct view_share {
+    struct fold_claim claim;
+    int64_t next; /* of its requests */
     bool is_dirty;
 };
 
 struct view_part {
-    int64_t next;
+    int64_t next; /* of the facts */
     bool is_dirty;
-    struct view_claim *claims; /* by queue */
-    unsigned claims_len;
+    struct view_share *shares; /* by queue */
+    unsigned shares_len;
 };
 
 struct view {

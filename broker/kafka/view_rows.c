@@ -126,8 +126,8 @@ read_row(sqlite3_stmt *stmt, struct view_row *row)
     row->queue = (unsigned)sqlite3_column_int(stmt, 0);
     row->partition = sqlite3_column_int(stmt, 1);
     fold->state = (enum ticket_state)sqlite3_column_int(stmt, 2);
-    row->flags = flags & (ROW_ACCEPTED - 1);
-    row->is_accepted = flags & ROW_ACCEPTED;
+    row->flags = flags & (ROW_READ - 1);
+    row->is_read = flags & ROW_READ;
     row->is_delayed = flags & ROW_DELAYED;
     fold->is_cancelled = flags & ROW_CANCELLED;
     row->orphaned = sqlite3_column_int64(stmt, 4);
@@ -157,7 +157,7 @@ read_row(sqlite3_stmt *stmt, struct view_row *row)
 static unsigned
 flags_of(const struct view_row *row)
 {
-    return row->flags | (row->is_accepted ? ROW_ACCEPTED : 0) |
+    return row->flags | (row->is_read ? ROW_READ : 0) |
            (row->is_delayed ? ROW_DELAYED : 0) |
            (row->fold.is_cancelled ? ROW_CANCELLED : 0);
 }
@@ -302,6 +302,10 @@ view_drop(struct view *view, const struct view_row *lent)
     if (r == 0 && row->message != 0)
         r = view_file_run(&view->file, VIEW_MESSAGE_DROP,
                           CELLS(CELL(row->message)));
+    /* Whoever comes with its key is still joined to it. */
+    if (r == 0 && (!row->is_read || (row->flags & REQUEST_KEYED)))
+        r = view_file_run(&view->file, VIEW_KEY_USE,
+                          CELLS(CELL_TICKET(&row->ticket)));
     if (r < 0 || row == NULL)
         return r;
     if (view->since == 0)

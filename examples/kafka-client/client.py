@@ -29,16 +29,13 @@ consumer = Consumer({"bootstrap.servers": servers, "group.id": f"{prefix}-client
 where.offset = consumer.get_watermark_offsets(where)[1]
 consumer.assign([where])
 
-# The request, and the fact that it was accepted; it is so when both are acknowledged.
+# It is accepted when it is acknowledged.
 failed = []
 producer = Producer({"bootstrap.servers": servers, "acks": "all", "enable.idempotence": True})
-common = [("at", str(now)), ("queue", queue)]
-common += [("idempotent", "1")] if method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS") else []
-for topic, kind, value, more in (
-        (f"{prefix}.requests.{queue}", "request/1", message, [("scheme", "http")]),
-        (f"{prefix}.tickets", "accepted/1", b"", [("size", str(len(message)))])):
-    producer.produce(topic, value, ticket, partition, headers=[("cloakroom", kind)] + common + more,
-                     on_delivery=lambda error, record: error and failed.append(error))
+headers = [("cloakroom", "request/1"), ("at", str(now)), ("queue", queue), ("scheme", "http")]
+headers += [("idempotent", "1")] if method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS") else []
+producer.produce(f"{prefix}.requests.{queue}", message, ticket, partition, headers=headers,
+                 on_delivery=lambda error, record: error and failed.append(error))
 if producer.flush(10) or failed:
     sys.exit(f"outcome unknown: {failed}")
 

@@ -310,15 +310,6 @@ START_TEST(a_cancel_of_what_runs_is_a_wish)
 }
 END_TEST
 
-START_TEST(an_accepted_fact_changes_no_state)
-{
-    struct story story = story_running();
-
-    ck_assert(add(&story, BY(ACCEPTED, INGRESS, .run = 0)));
-    ck_assert_int_eq(story.ticket.state, TICKET_RUNNING);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -341,7 +332,6 @@ main(void)
     tcase_add_test(tcase, the_end_of_another_session_changes_nothing);
     tcase_add_test(tcase, a_retry_counts_its_attempt_or_not_and_waits);
     tcase_add_test(tcase, a_cancel_of_what_runs_is_a_wish);
-    tcase_add_test(tcase, an_accepted_fact_changes_no_state);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -236,8 +236,8 @@ START_TEST(a_cancel_of_a_request_that_never_comes_is_forgotten)
 {
     begin();
     claim(OWN);
-    ck_assert_ptr_nonnull(
-        fold((struct fact){.kind = FACT_CANCEL, .ticket = ticket_of(1)}));
+    ck_assert_ptr_nonnull(fold((struct fact){
+        .kind = FACT_CANCEL, .ticket = ticket_of(1), .request = -1}));
     partition_trim(&partition, NOW + 1000 * LINGER, LINGER);
     ck_assert_ptr_nonnull(partition.entries); /* it may stand far behind */
     partition.at_end = NOW + LINGER + 1;
@@ -251,7 +251,8 @@ START_TEST(a_cancelled_request_is_not_run_when_it_comes)
 {
     begin();
     claim(OWN);
-    fold((struct fact){.kind = FACT_CANCEL, .ticket = ticket_of(1)});
+    fold((struct fact){
+        .kind = FACT_CANCEL, .ticket = ticket_of(1), .request = -1});
     ck_assert_ptr_null(fetch(1, 0));
     end();
 }

@@ -93,22 +93,20 @@ some_fact(enum fact_kind kind)
     static const struct slice queue = SLICE("hits"), why = SLICE("a\nb\xff");
     struct fact none = {.dead = -1, .request = -1};
     struct fact facts[FACTS] = {
-        [FACT_ACCEPTED] = {.flags = REQUEST_IDEMPOTENT | REQUEST_KEYED |
-                                    REQUEST_TWIN,
-                           .size = UINT64_MAX,
-                           .key = some_key(),
-                           .has_other = true,
-                           .other = some_ticket(2),
-                           .body = some_body()},
         [FACT_KEY] = {.key = some_key(), .until = INT64_MAX},
         [FACT_CLAIM] = {.session = 7, .epoch = UINT64_MAX, .release = why},
         [FACT_STARTED] = {RUN, .claim = 12, .put_backs = 3, .release = why,
-                          .flags = REQUEST_IDEMPOTENT},
+                          .flags =
+                              REQUEST_IDEMPOTENT | REQUEST_KEYED | REQUEST_TWIN,
+                          .has_other = true, .other = some_ticket(2)},
         [FACT_RESPONSE] = {RUN, .body = some_body()},
         [FACT_FAILED] = {RUN, .state = TICKET_EXPIRED, .reason = why, .dead = 9,
+                         .size = UINT64_MAX, .body = some_body(),
                          .message = why},
         [FACT_RETRY] = {RUN, .put_backs = 4, .counted = true, .delay = 1000,
                         .reason = why},
+        [FACT_CANCEL] = {.request = 8},
+        [FACT_EXPIRED] = {.request = 8},
         [FACT_OVER] = {.session = UINT64_MAX},
         [FACT_REPLAYED] = {.has_other = true, .other = some_ticket(3)},
     };
@@ -233,7 +231,7 @@ END_TEST
 
 START_TEST(what_is_absent_comes_back_absent)
 {
-    const struct fact fact = {.kind = FACT_ACCEPTED,
+    const struct fact fact = {.kind = FACT_CANCEL,
                               .ticket = some_ticket(1),
                               .dead = -1,
                               .request = -1};

@@ -16,8 +16,8 @@ struct bench {
     struct rig rig; /* for its directory */
     struct view *view;
     struct ticket_secret *secret;
-    int64_t offset;
-    int64_t claim; /* the last one written */
+    int64_t offset, request; /* the next ones */
+    int64_t claim;           /* the last one written */
     uint64_t runs;
 };
 
@@ -84,15 +84,32 @@ put(struct bench *bench, const struct fact *fact)
     return view_fact(bench->view, PART, bench->offset++, &whole, NULL);
 }
 
+#define REQUEST(...) ((struct queued){__VA_ARGS__})
+
+/* The same of a request, of 100 bytes. */
+static void
+ask(struct bench *bench, const struct queued *request)
+{
+    static const char bytes[100];
+    struct queued whole = *request;
+
+    if (whole.at == 0)
+        whole.at = clock_wall();
+    if (whole.queue.len == 0)
+        whole.queue = SLICE("one");
+    whole.message = (struct slice){bytes, sizeof(bytes)};
+    ck_assert_int_eq(view_request(bench->view,
+                                  view_queue(bench->view, whole.queue), PART,
+                                  bench->request++, &whole),
+                     0);
+}
+
 static struct ticket
 accept_one(struct bench *bench)
 {
     const struct ticket ticket = new_ticket(bench);
 
-    ck_assert_int_eq(
-        put(bench, &FACT(.kind = FACT_ACCEPTED, .ticket = ticket, .size = 100,
-                         .flags = REQUEST_IDEMPOTENT)),
-        1);
+    ask(bench, &REQUEST(.ticket = ticket, .flags = REQUEST_IDEMPOTENT));
     return ticket;
 }
 
@@ -205,7 +222,7 @@ START_TEST(a_second_answer_does_not_count)
 }
 END_TEST
 
-START_TEST(a_start_may_be_read_before_the_accept)
+START_TEST(a_request_may_be_read_after_its_facts)
 {
     struct bench bench;
 
@@ -213,17 +230,15 @@ START_TEST(a_start_may_be_read_before_the_accept)
     const struct ticket ticket = new_ticket(&bench);
     claim(&bench, 5);
     const uint64_t run = start(&bench, &ticket, 5, 1);
-    ck_assert_uint_eq(queue_one(&bench)->accepted, 0);
-    ck_assert_int_eq(put(&bench, &FACT(.kind = FACT_ACCEPTED, .ticket = ticket,
-                                       .at = 12345, .size = 100)),
-                     1);
+    ck_assert_uint_eq(queue_one(&bench)->accepted, 1);
+    ck_assert(!find(&bench, &ticket)->is_read);
+    ask(&bench, &REQUEST(.ticket = ticket, .at = 12345));
+    ck_assert(find(&bench, &ticket)->is_read);
     ck_assert_int_eq(find(&bench, &ticket)->fold.state, TICKET_RUNNING);
     ck_assert_int_eq(find(&bench, &ticket)->submitted, 12345);
     ck_assert_uint_eq(queue_one(&bench)->accepted, 1);
     ck_assert_int_eq(respond(&bench, &ticket, 5, run, "answer"), 1);
-    ck_assert_int_eq(put(&bench, &FACT(.kind = FACT_ACCEPTED, .ticket = ticket,
-                                       .flags = REQUEST_TWIN)),
-                     1);
+    ask(&bench, &REQUEST(.ticket = ticket, .flags = REQUEST_TWIN));
     ck_assert_uint_eq(queue_one(&bench)->accepted, 1);
     ck_assert_uint_eq(queue_one(&bench)->queued, 0);
     bench_fini(&bench);
@@ -261,9 +276,10 @@ START_TEST(a_failure_is_kept_with_its_reason_and_its_dead_letter)
     claim(&bench, 5);
     const uint64_t run = start(&bench, &ticket, 5, 1);
     ck_assert_int_eq(
-        put(&bench, &FACT(.kind = FACT_FAILED, .ticket = ticket, .session = 5,
-                          .run = run, .state = TICKET_FAILED, .dead = 44,
-                          .reason = SLICE("crash"), .message = SLICE("sorry"))),
+        put(&bench,
+            &FACT(.kind = FACT_FAILED, .ticket = ticket, .session = 5,
+                  .run = run, .state = TICKET_FAILED, .dead = 44, .size = 100,
+                  .reason = SLICE("crash"), .message = SLICE("sorry"))),
         1);
     ck_assert_str_eq(find(&bench, &ticket)->reason, "crash");
     ck_assert_uint_eq(queue_one(&bench)->dead, 1);
@@ -291,7 +307,11 @@ START_TEST(a_replay_is_linked_both_ways)
     bench_init(&bench);
     const struct ticket dead = accept_one(&bench);
     const struct ticket made = new_ticket(&bench);
-    put(&bench, &FACT(.kind = FACT_ACCEPTED, .ticket = made, .has_other = true,
+    const struct ticket ran = new_ticket(&bench);
+    ask(&bench, &REQUEST(.ticket = made, .has_replays = true, .replays = dead));
+    claim(&bench, 5); /* of the other one the request was not read */
+    put(&bench, &FACT(.kind = FACT_STARTED, .ticket = ran, .claim = bench.claim,
+                      .session = 5, .run = 1, .attempt = 1, .has_other = true,
                       .other = dead));
     ck_assert_int_eq(put(&bench, &FACT(.kind = FACT_REPLAYED, .ticket = dead,
                                        .has_other = true, .other = made)),
@@ -299,6 +319,7 @@ START_TEST(a_replay_is_linked_both_ways)
     reopen(&bench);
     ck_assert(find(&bench, &made)->has_replays);
     ck_assert(ticket_eq(&find(&bench, &made)->replays, &dead));
+    ck_assert(ticket_eq(&find(&bench, &ran)->replays, &dead));
     ck_assert(find(&bench, &dead)->has_replayed_by);
     ck_assert(ticket_eq(&find(&bench, &dead)->replayed_by, &made));
     bench_fini(&bench);
@@ -487,11 +508,10 @@ START_TEST(the_position_is_how_many_wait_before_it)
     bench_init(&bench);
     for (int i = 0; i < 3; i++) {
         tickets[i] = new_ticket(&bench);
-        put(&bench,
-            &FACT(.kind = FACT_ACCEPTED, .ticket = tickets[i], .at = 1000 + i));
+        ask(&bench, &REQUEST(.ticket = tickets[i], .at = 1000 + i));
     }
-    put(&bench, &FACT(.kind = FACT_ACCEPTED, .ticket = new_ticket(&bench),
-                      .queue = SLICE("two"), .at = 1));
+    ask(&bench,
+        &REQUEST(.ticket = new_ticket(&bench), .queue = SLICE("two"), .at = 1));
     ck_assert_int_eq(view_ahead(bench.view, find(&bench, &tickets[2]), &ahead),
                      0);
     ck_assert_int_eq(ahead, 2);
@@ -560,6 +580,28 @@ START_TEST(the_first_key_wins_until_its_time_is_over)
 }
 END_TEST
 
+START_TEST(a_key_is_used_once_its_ticket_is_gone)
+{
+    struct bench bench;
+    struct view_key key;
+
+    bench_init(&bench);
+    struct fact fact = FACT(.kind = FACT_KEY, .ticket = new_ticket(&bench),
+                            .until = INT64_MAX);
+    memset(fact.key.scope, 1, KEY_BYTES);
+    ck_assert_int_eq(put(&bench, &fact), 1);
+    ask(&bench, &REQUEST(.ticket = fact.ticket, .flags = REQUEST_KEYED));
+    put(&bench, &FACT(.kind = FACT_CANCEL, .ticket = fact.ticket));
+    ck_assert_int_eq(view_key(bench.view, fact.key.scope, 1, &key), 1);
+    ck_assert(!key.is_used);
+    ck_assert_int_eq(view_drop(bench.view, find(&bench, &fact.ticket)), 0);
+    reopen(&bench);
+    ck_assert_int_eq(view_key(bench.view, fact.key.scope, 1, &key), 1);
+    ck_assert(key.is_used);
+    bench_fini(&bench);
+}
+END_TEST
+
 /* ---- the file ------------------------------------------------------------ */
 
 START_TEST(a_view_goes_on_in_the_middle)
@@ -578,6 +620,8 @@ START_TEST(a_view_goes_on_in_the_middle)
     reopen(&bench);
     ck_assert_int_eq(view_next(bench.view, PART), bench.offset);
     ck_assert_int_eq(view_next(bench.view, PART + 1), 0);
+    ck_assert_int_eq(view_request_next(bench.view, 0, PART), 2);
+    ck_assert_int_eq(view_request_next(bench.view, 0, PART + 1), -1);
     ck_assert_uint_eq(queue_one(&bench)->running, 1);
     ck_assert_uint_eq(queue_one(&bench)->accepted, 2);
     ck_assert_int_eq(respond(&bench, &ticket, 5, run, "answer"), 1);
@@ -599,11 +643,11 @@ START_TEST(what_was_not_committed_is_gone_after_a_rewind)
     bench_init(&bench);
     const struct ticket first = accept_one(&bench);
     ck_assert_int_eq(view_commit(bench.view), 0);
-    const int64_t next = view_next(bench.view, PART);
+    const int64_t next = view_request_next(bench.view, 0, PART);
     const struct ticket second = accept_one(&bench);
     view_check(bench.view); /* into the open transaction */
     ck_assert_int_eq(view_rewind(bench.view), 0);
-    ck_assert_int_eq(view_next(bench.view, PART), next);
+    ck_assert_int_eq(view_request_next(bench.view, 0, PART), next);
     ck_assert(is_known(&bench, &first));
     ck_assert(!is_known(&bench, &second));
     ck_assert_uint_eq(queue_one(&bench)->queued, 1);
@@ -711,11 +755,12 @@ START_TEST(the_log_is_needed_from_the_first_fact_of_what_is_kept)
     int64_t facts, pieces;
 
     bench_init(&bench);
-    const struct ticket first = accept_one(&bench);  /* at 0 */
-    claim(&bench, 5);                                /* at 1 */
-    const struct ticket second = accept_one(&bench); /* at 2 */
+    const struct ticket first = accept_one(&bench);
+    put(&bench, &FACT(.kind = FACT_OVER, .session = 4)); /* at 0 */
+    claim(&bench, 5);                                    /* at 1 */
+    const struct ticket second = accept_one(&bench);
     start(&bench, &second, 5, 1);
-    claim(&bench, 6); /* at 4 */
+    claim(&bench, 6); /* at 3 */
     ck_assert_int_eq(view_floor(bench.view, PART, &facts, &pieces), 0);
     ck_assert_int_eq(facts, 0);
     ck_assert_int_eq(pieces, INT64_MAX);
@@ -725,7 +770,7 @@ START_TEST(the_log_is_needed_from_the_first_fact_of_what_is_kept)
     ck_assert_int_eq(facts, 1); /* by which the second one was started */
     ck_assert_int_eq(view_drop(bench.view, find(&bench, &second)), 0);
     ck_assert_int_eq(view_floor(bench.view, PART, &facts, &pieces), 0);
-    ck_assert_int_eq(facts, 4); /* in force */
+    ck_assert_int_eq(facts, 3); /* in force */
     bench_fini(&bench);
 }
 END_TEST
@@ -757,7 +802,7 @@ START_TEST(ten_thousand_rows_are_written_as_they_were_read)
 END_TEST
 
 TESTS("broker", "view", a_request_is_queued_then_runs_then_is_done,
-      a_second_answer_does_not_count, a_start_may_be_read_before_the_accept,
+      a_second_answer_does_not_count, a_request_may_be_read_after_its_facts,
       what_does_not_count_leaves_nothing,
       a_failure_is_kept_with_its_reason_and_its_dead_letter,
       a_replay_is_linked_both_ways, a_retry_waits_and_then_is_queued_again,
@@ -769,7 +814,8 @@ TESTS("broker", "view", a_request_is_queued_then_runs_then_is_done,
       a_request_that_waits_too_long_is_a_504,
       the_position_is_how_many_wait_before_it,
       endings_of_the_last_minute_are_counted_apart,
-      the_first_key_wins_until_its_time_is_over, a_view_goes_on_in_the_middle,
+      the_first_key_wins_until_its_time_is_over,
+      a_key_is_used_once_its_ticket_is_gone, a_view_goes_on_in_the_middle,
       what_was_not_committed_is_gone_after_a_rewind,
       a_view_of_another_installation_starts_empty,
       two_views_in_a_directory_are_two_files,

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/kafka/follow.h"
 #include "broker/kafka/kafka_priv.h"
 #include "common/mem.h"
 #include "tests/conformance/rig_kafka.h"
 #include "tests/unit/test.h"
 
-#define LEN 5
+#define LEN 3
 
 static struct broker *
 open_rig(struct rig *rig)
@@ -43,14 +44,13 @@ on_submitted(struct submission *submission)
 
 /* The ticket that it has. */
 static struct ticket
-send_parts(struct broker *broker, const struct submission *given,
-           unsigned parts)
+send_one(struct broker *broker, const struct submission *given)
 {
     struct asking asking = {.submission = *given};
 
     asking.submission.on_submitted = on_submitted;
     sem_init(&asking.done, 0, 0);
-    kafka_submit_parts(kafka_of(broker), &asking.submission, parts, NULL);
+    broker_submit(broker, &asking.submission);
     while (sem_wait(&asking.done) < 0)
         ;
     ck_assert_int_eq(asking.submission.r, 0);
@@ -80,11 +80,11 @@ adopt(struct broker *broker, struct submission *list, size_t len)
     ck_assert_msg(r == 0, "%s", r < 0 ? err.text : "");
 }
 
-/* A first process may have been killed before any of its records, or after
- * either of the two, or after both; or the request ran since. */
-START_TEST(whatever_part_is_there_it_is_run_once)
+/* A first process may have been killed before its record, or after; or the
+ * request ran since. */
+START_TEST(whatever_is_there_it_is_run_once)
 {
-    static const char *const texts[LEN] = {"a", "b", "c", "d", "e"};
+    static const char *const texts[LEN] = {"a", "b", "c"};
     struct submission list[LEN];
     struct moved moved = {.age = 60000};
     struct ticket_status status;
@@ -95,21 +95,19 @@ START_TEST(whatever_part_is_there_it_is_run_once)
     rig.queues[0].redeliver = REDELIVER_ALWAYS;
     for (int i = 0; i < LEN; i++)
         list[i] = submission_of(broker, &moved, texts[i]);
-    send_parts(broker, &list[4], SUBMIT_BOTH);
+    send_one(broker, &list[2]);
     serve_one(broker, 0, "answer");
-    ck_assert_int_eq(wait_end(broker, &list[4].ticket), TICKET_DONE);
-    send_parts(broker, &list[1], SUBMIT_REQUEST);
-    send_parts(broker, &list[2], SUBMIT_ACCEPTED);
-    send_parts(broker, &list[3], SUBMIT_BOTH);
+    ck_assert_int_eq(wait_end(broker, &list[2].ticket), TICKET_DONE);
+    send_one(broker, &list[1]);
     for (int round = 0; round < 2; round++) {
         broker = reopen(&rig);
         adopt(broker, list, LEN);
         for (int i = 0; i < LEN; i++)
-            ck_assert_int_eq(list[i].joined, i >= 3 || round > 0);
-        ck_assert_uint_eq(stats(broker, 0).queued, 4);
+            ck_assert_int_eq(list[i].joined, i > 0 || round > 0);
+        ck_assert_uint_eq(stats(broker, 0).queued, 2);
     }
     taker_open(&taker, broker, 0, "1", 10);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 2; i++)
         taker_answer(&taker, taker_next(&taker), "answer", true);
     for (int i = 0; i < LEN; i++)
         ck_assert_int_eq(wait_end(broker, &list[i].ticket), TICKET_DONE);
@@ -187,19 +185,39 @@ START_TEST(its_key_goes_along_unless_another_ticket_has_it)
 }
 END_TEST
 
-/* A broker was killed between the two records of a submission. */
+struct claiming {
+    struct key_claim claim;
+    sem_t done;
+};
+
+static void
+on_claimed(struct key_claim *claim)
+{
+    sem_post(&CONTAINER_OF(claim, struct claiming, claim)->done);
+}
+
+/* Whoever came first with a key was killed between that and its request. */
 START_TEST(who_repeats_a_key_brings_the_request_that_was_lost)
 {
     const struct request_key key = {.scope = {1, 2, 3}, .fingerprint = {4}};
     struct taker taker;
     struct rig rig;
     struct broker *broker = open_rig(&rig);
-    struct submission first = keyed(broker, NULL, &key);
+    const struct submission first = keyed(broker, NULL, &key);
+    struct claiming lost = {.claim = {.key = &key,
+                                      .queue = rig.queues[0].name,
+                                      .ticket = first.ticket,
+                                      .until = clock_wall() + 60000,
+                                      .on_claimed = on_claimed}};
 
-    send_parts(broker, &first, SUBMIT_ACCEPTED);
+    sem_init(&lost.done, 0, 0);
+    follow_claim_key(kafka_of(broker)->follow, &lost.claim);
+    while (sem_wait(&lost.done) < 0)
+        ;
+    ck_assert(lost.claim.r == 0 && lost.claim.is_first);
     for (int i = 0; i < 3; i++) {
         struct submission again = keyed(broker, NULL, &key);
-        const struct ticket ticket = send_parts(broker, &again, SUBMIT_BOTH);
+        const struct ticket ticket = send_one(broker, &again);
         ck_assert(ticket_eq(&ticket, &first.ticket));
     }
     ck_assert_uint_eq(stats(broker, 0).queued, 1);
@@ -232,7 +250,7 @@ START_TEST(an_installation_made_anew_has_another_name)
 }
 END_TEST
 
-TESTS("broker", "adopt", whatever_part_is_there_it_is_run_once,
-      its_age_goes_along, its_key_goes_along_unless_another_ticket_has_it,
+TESTS("broker", "adopt", whatever_is_there_it_is_run_once, its_age_goes_along,
+      its_key_goes_along_unless_another_ticket_has_it,
       who_repeats_a_key_brings_the_request_that_was_lost,
       an_installation_made_anew_has_another_name)
