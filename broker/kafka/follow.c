@@ -162,13 +162,14 @@ follow_fails(struct follow *follow, int r)
 {
     char quoted[600];
 
-    if (follow->failing == 0)
-        log_event(EVENT_STORE_BROKEN, "text=%s",
+    r = r == -ENOSPC ? -ENOSPC : -EIO;
+    follow->failing = clock_mono() + AGAIN;
+    if (atomic_exchange(&follow->broken, r) != r)
+        log_event(r == -ENOSPC ? EVENT_DISK_FULL : EVENT_STORE_BROKEN,
+                  "text=%s",
                   log_quote(slice_of(view_error(follow->view)), quoted,
                             sizeof(quoted)));
-    follow->failing = clock_mono() + AGAIN;
-    atomic_store(&follow->is_broken, true);
-    return r == -ENOSPC ? -ENOSPC : -EIO;
+    return r;
 }
 
 /* Records that are none of ours, or newer than we are, change nothing. */
@@ -466,7 +467,8 @@ find_place(struct follow *follow, struct error *err)
     return assign(follow, err);
 }
 
-/* After a failure: from what was committed last, or anew. */
+/* After a failure: from what was committed last, or anew. It goes on once
+ * something was written. */
 static void
 recover(struct follow *follow)
 {
@@ -478,10 +480,6 @@ recover(struct follow *follow)
     if (r == 0)
         r = find_place(follow, &err);
     follow->failing = r == 0 ? 0 : clock_mono() + AGAIN;
-    if (r < 0)
-        return;
-    atomic_store(&follow->is_broken, false);
-    log_event(EVENT_NOTE, "text=\"the view goes on\"");
 }
 
 /* ---- the thread ---------------------------------------------------------- */
@@ -562,6 +560,16 @@ take_queries(struct follow *follow)
     }
 }
 
+static int
+commit(struct follow *follow)
+{
+    int r = view_commit(follow->view);
+
+    if (r == 0 && atomic_exchange(&follow->broken, 0) != 0)
+        log_event(EVENT_NOTE, "text=\"the view goes on\"");
+    return r;
+}
+
 /* What time brings. */
 static void
 tick(struct follow *follow, mono_ms now)
@@ -572,7 +580,7 @@ tick(struct follow *follow, mono_ms now)
         !atomic_load(&follow->is_behind))
         r = upkeep_run(follow, now);
     if (r == 0 && view_is_due(follow->view, now))
-        r = view_commit(follow->view);
+        r = commit(follow);
     if (r < 0)
         follow_fails(follow, r);
 }
@@ -766,7 +774,7 @@ follow_close(struct follow *follow)
 int
 follow_ready(struct follow *follow, struct error *err)
 {
-    if (atomic_load(&follow->is_broken))
+    if (atomic_load(&follow->broken) != 0)
         return error_set(err, -EIO, "the view cannot be written: see the log");
     if (!atomic_load(&follow->is_behind))
         return 0;
@@ -775,6 +783,12 @@ follow_ready(struct follow *follow, struct error *err)
     return error_set(
         err, -EAGAIN, "the view is being rebuilt: %llu of %llu records",
         (unsigned long long)(total - left), (unsigned long long)total);
+}
+
+int
+follow_broken(struct follow *follow)
+{
+    return atomic_load(&follow->broken);
 }
 
 uint64_t

@@ -27,6 +27,9 @@ void follow_close(struct follow *follow);
  * start. Does not block. */
 int follow_ready(struct follow *follow, struct error *err);
 
+/* 0; -ENOSPC or -EIO while the view cannot be written. */
+int follow_broken(struct follow *follow);
+
 /* How many requests wait in a queue, as read so far: for max_depth. */
 uint64_t follow_depth(struct follow *follow, unsigned queue);
 

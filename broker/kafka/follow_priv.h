@@ -66,7 +66,8 @@ struct follow {
     /* About the start. */
     int64_t *goals;               /* where the logs ended */
     _Atomic uint64_t total, left; /* records to be read */
-    _Atomic bool is_behind, is_broken;
+    _Atomic bool is_behind;
+    _Atomic int broken; /* why nothing was written to the view since; 0 */
     /* Queries and jobs that other threads have. */
     pthread_mutex_t lock; /* guards out */
     pthread_cond_t back;

@@ -102,19 +102,22 @@ is_read(struct follow *follow, const struct query *query)
     return true;
 }
 
-/* While the view fails nobody looks at it. */
+/* While the view fails nobody looks at it. A full disk is not waited out. */
 static bool
 is_ready(struct follow *follow, const struct query *query, mono_ms now)
 {
     return now >= query->until ||
-           (follow->failing == 0 && is_read(follow, query));
+           (follow->failing == 0 ? is_read(follow, query)
+                                 : follow_broken(follow) == -ENOSPC);
 }
 
 static void
 go_on(struct follow *follow, struct query *query)
 {
+    const int broken = follow_broken(follow);
+
     if (follow->failing != 0)
-        query->answer(follow, query, -EIO);
+        query->answer(follow, query, broken < 0 ? broken : -ENOTCONN);
     else if (query->is_hoping || is_read(follow, query))
         query->then(follow, query);
     else

@@ -394,6 +394,8 @@ admit(struct sending *sending)
     struct kafka *kafka = sending->kafka;
     struct control control;
 
+    if (follow_broken(sending->follow) == -ENOSPC)
+        return -ENOSPC;
     control_log_state(kafka->control, submission->queue, &control);
     if (control.state != CONTROL_OPEN)
         sending->paused_since = control.since;
