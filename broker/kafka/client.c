@@ -155,6 +155,8 @@ on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
 
 /* ---- configurations ------------------------------------------------------ */
 
+#define HEARTBEAT_MAX 500 /* ms; of a member of a group */
+
 enum role {
     PRODUCER = 1,
     CONSUMER = 2,
@@ -435,7 +437,10 @@ client_group_consumer(const struct settings *settings, const char *group,
         return -EINVAL;
     set(conf, "group.id", group);
     set_number(conf, "session.timeout.ms", session_timeout);
-    set_number(conf, "heartbeat.interval.ms", session_timeout / 3);
+    /* Its answer tells us that others join or leave: they wait for us. */
+    set_number(conf, "heartbeat.interval.ms",
+               session_timeout / 3 < HEARTBEAT_MAX ? session_timeout / 3
+                                                   : HEARTBEAT_MAX);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_opaque(conf, opaque);
     return consumer_new(conf, out, err);

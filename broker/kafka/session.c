@@ -165,10 +165,12 @@ take_part(struct kafka_session *session, mono_ms now)
     if (session->is_probe || session->is_lost || atomic_load(&session->closing))
         return;
     if (atomic_load(&session->stopping)) {
-        if (session->group != NULL && session->asked == 0)
+        if (session->group != NULL && session->asked == 0 &&
+            shares_may_leave(session))
             shares_leave(session); /* others go on; what is out stays ours */
     } else if (session->group != NULL) {
-        if (!is_of_the_release(session) && is_idle(session))
+        if (!is_of_the_release(session) && is_idle(session) &&
+            shares_may_leave(session))
             shares_leave(session);
     } else if (is_of_the_release(session) && now >= session->join_at &&
                shares_open(session, &err) < 0) {
@@ -216,7 +218,8 @@ close_down(struct kafka_session *session)
     look_at_control(session);
     take_finishes(session);
     run_give_up(session);
-    while (!is_idle(session) && !session->is_lost && clock_mono() < until) {
+    while (!session->is_lost && clock_mono() < until &&
+           (!is_idle(session) || !shares_may_leave(session))) {
         span_ms wait = work(session);
         poll(&fd, 1, (int)(wait > 100 ? 100 : wait));
         eventfd_read(session->bell, &rings);

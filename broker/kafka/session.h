@@ -89,6 +89,8 @@ struct kafka_session {
     _Atomic unsigned running;       /* out, for heartbeats */
     /* the thread's */
     rd_kafka_t *group, *facts;
+    bool is_joining;      /* the group has not answered yet */
+    mono_ms leave_at;     /* without an answer; 0: we do not want to leave */
     struct share *shares; /* kafka->partitions of them */
     struct control control;
     bool is_lost;
@@ -133,6 +135,10 @@ int shares_open_one(struct kafka_session *session, const struct ticket *ticket,
                     int64_t offset, struct error *err);
 /* Leaves the group, after a last commit unless all is lost. */
 void shares_leave(struct kafka_session *session);
+/* Not while it joins: without the group's answer it would leave without a word,
+ * and the group would wait for it until its session timed out. Asked again, it
+ * says yes when the answer came, or when that took too long. */
+bool shares_may_leave(struct kafka_session *session);
 void shares_fini(struct kafka_session *session);
 
 /* ---- run.c --------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #define CLAIM_AGAIN   100   /* ms; after another's claim */
 #define CLAIM_FACTS   10000 /* so many after our claim it is made anew */
 #define MISSING_LOOK  5000  /* ms; for a committed offset that is not there */
+#define LEAVE_LIMIT   5000  /* ms; for the answer to our join */
 #define FACTS_AT_ONCE 1000
 #define PENDING_MAX   200000 /* requests that wait or run, fetched */
 
@@ -309,7 +310,10 @@ on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t error,
 {
     struct kafka_session *session = opaque;
 
-    if (error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !session->is_lost)
+    /* After a revocation librdkafka joins anew. */
+    session->is_joining = error != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    session->leave_at = 0;
+    if (!session->is_joining && !session->is_lost)
         assign(session, partitions);
     else
         revoke(session, session->is_lost || rd_kafka_assignment_lost(consumer));
@@ -626,6 +630,8 @@ join(struct kafka_session *session, struct error *err)
                                       RD_KAFKA_PARTITION_UA);
     const rd_kafka_resp_err_t error = rd_kafka_subscribe(session->group, list);
     rd_kafka_topic_partition_list_destroy(list);
+    session->is_joining = true;
+    session->leave_at = 0;
     return error == RD_KAFKA_RESP_ERR_NO_ERROR
                ? 0
                : client_fails(err, error, "joining the group of queue %s",
@@ -759,6 +765,16 @@ shares_leave(struct kafka_session *session)
         deafen(&session->shares[i]);
     rd_kafka_destroy(session->group);
     session->group = NULL;
+}
+
+bool
+shares_may_leave(struct kafka_session *session)
+{
+    if (session->group == NULL || !session->is_joining || session->is_lost)
+        return true;
+    if (session->leave_at == 0)
+        session->leave_at = clock_mono() + LEAVE_LIMIT;
+    return clock_mono() >= session->leave_at;
 }
 
 void
