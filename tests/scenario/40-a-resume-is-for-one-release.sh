@@ -4,6 +4,8 @@
 # wait, are shown as idle, and cost no attempt.
 . "$(dirname "$0")/lib.sh"
 
+partitions=1 # a ramp opens one slot: b is to have it before c
+
 handler slow <<'CGI'
 #!/bin/sh
 touch "$MARKS/runs-$QUERY_STRING"
