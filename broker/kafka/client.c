@@ -162,7 +162,7 @@ enum role {
     CONSUMER = 2,
     MEMBER = 4, /* of a group; a consumer too */
     ADMIN = 8,
-    BULK = 16, /* beside CONSUMER: CLIENT_BULK */
+    BULK = 16, /* beside CONSUMER or PRODUCER: for many records */
 };
 #define ANY_ROLE (PRODUCER | CONSUMER | MEMBER | ADMIN)
 
@@ -317,6 +317,8 @@ conf_new(const struct settings *settings, unsigned role, struct error *err)
             set(conf, presets[i].name, presets[i].value);
     set_number(conf, "message.max.bytes", KAFKA_RECORD_MAX);
     set_number(conf, "queue.buffering.max.kbytes", CLIENT_UNSENT_MAX / 1024);
+    if ((role & PRODUCER) != 0 && (role & BULK) != 0)
+        set(conf, "linger.ms", "0.5");
     set_number(conf, "queued.max.messages.kbytes",
                ((role & BULK) != 0 ? CLIENT_BULK_MAX : CLIENT_FETCHED_MAX) /
                    1024);
@@ -372,11 +374,12 @@ client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **out,
 }
 
 int
-client_producer(const struct settings *settings, span_ms timeout,
+client_producer(const struct settings *settings, bool bulk, span_ms timeout,
                 client_delivered_fn *on_delivered, void *opaque,
                 rd_kafka_t **out, struct error *err)
 {
-    rd_kafka_conf_t *conf = conf_new(settings, PRODUCER, err);
+    rd_kafka_conf_t *conf =
+        conf_new(settings, PRODUCER | (bulk ? BULK : 0), err);
 
     if (conf == NULL)
         return -EINVAL;
@@ -422,6 +425,10 @@ client_consumer(const struct settings *settings, unsigned how, rd_kafka_t **out,
      * nothing for a second, also for who reads on. */
     if ((how & CLIENT_BRIEF) != 0)
         set(conf, "fetch.wait.max.ms", "10");
+    if ((how & CLIENT_LAZY) != 0) {
+        set(conf, "fetch.wait.max.ms", "50");
+        set(conf, "fetch.min.bytes", "1048576");
+    }
     return consumer_new(conf, out, err);
 }
 

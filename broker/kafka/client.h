@@ -39,7 +39,7 @@
 #include "common/settings.h"
 
 #define CLIENT_FETCHED_MAX (4 * 1024 * 1024)
-#define CLIENT_BULK_MAX    (64 * 1024 * 1024)
+#define CLIENT_BULK_MAX    (32 * 1024 * 1024)
 #define CLIENT_UNSENT_MAX  (128 * 1024 * 1024)
 
 /* The largest record that a client sends and a topic of ours takes, and the
@@ -89,10 +89,12 @@ typedef void client_delivered_fn(rd_kafka_t *producer,
 /* All of these: 0, and the caller destroys *out with rd_kafka_destroy. -EINVAL:
  * the settings are not good for librdkafka. None waits for a broker. */
 
-/* Idempotent, acknowledged by all in sync, sent without delay. A record without
- * an acknowledgement after `timeout` is given up (its fate is unknown). The
- * caller polls it. Records of more than KAFKA_RECORD_MAX are refused. */
-int client_producer(const struct settings *settings, span_ms timeout,
+/* Idempotent, acknowledged by all in sync, sent without delay; or in bulk: a
+ * record waits for others up to a millisecond, which is what librdkafka makes
+ * of less. A record without an acknowledgement after `timeout` is given up (its
+ * fate is unknown). The caller polls it. Records of more than KAFKA_RECORD_MAX
+ * are refused. */
+int client_producer(const struct settings *settings, bool bulk, span_ms timeout,
                     client_delivered_fn *on_delivered, void *opaque,
                     rd_kafka_t **out, struct error *err);
 
@@ -107,6 +109,8 @@ enum {
     /* For reading long logs: where its bound is reached, librdkafka fetches
      * nothing for up to a second. */
     CLIENT_BULK = 4,
+    /* For what need not be known at once: many records are fetched together. */
+    CLIENT_LAZY = 8,
 };
 int client_consumer(const struct settings *settings, unsigned how,
                     rd_kafka_t **out, struct error *err);

@@ -261,21 +261,41 @@ all_logs(const struct follow *follow)
 }
 
 static int
-assign(struct follow *follow, struct error *err)
+assign_one(const struct source *source,
+           const rd_kafka_topic_partition_list_t *list, struct error *err)
 {
-    rd_kafka_topic_partition_list_t *list = all_logs(follow);
+    const rd_kafka_resp_err_t error = rd_kafka_assign(source->consumer, list);
 
-    for (int i = 0; i < list->cnt; i++) {
-        rd_kafka_topic_partition_t *one = &list->elems[i];
-        one->offset = follow_place(
-            follow, follow_log_of(follow, one->topic, one->partition));
-    }
-    const rd_kafka_resp_err_t error = rd_kafka_assign(follow->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR
                ? 0
-               : client_fails(err, error, "reading %s",
-                              follow->kafka->tickets_topic);
+               : client_fails(err, error, "reading the logs");
+}
+
+static int
+assign(struct follow *follow, struct error *err)
+{
+    const int partitions = follow->kafka->partitions;
+    rd_kafka_topic_partition_list_t *all = all_logs(follow);
+    rd_kafka_topic_partition_list_t *facts =
+        rd_kafka_topic_partition_list_new(partitions);
+    rd_kafka_topic_partition_list_t *requests =
+        rd_kafka_topic_partition_list_new(all->cnt);
+
+    for (int i = 0; i < all->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &all->elems[i];
+        const size_t log = follow_log_of(follow, one->topic, one->partition);
+        rd_kafka_topic_partition_list_add(log < (size_t)partitions ? facts
+                                                                   : requests,
+                                          one->topic, one->partition)
+            ->offset = follow_place(follow, log);
+    }
+    int r = assign_one(&follow->facts, facts, err);
+    if (r == 0)
+        r = assign_one(&follow->requests, requests, err);
+    rd_kafka_topic_partition_list_destroy(all);
+    rd_kafka_topic_partition_list_destroy(facts);
+    rd_kafka_topic_partition_list_destroy(requests);
+    return r;
 }
 
 static int
@@ -532,11 +552,11 @@ on_trouble(struct follow *follow, const rd_kafka_message_t *message)
 
 /* True: there may be more. */
 static bool
-read_some(struct follow *follow)
+read_some(struct follow *follow, const struct source *source)
 {
     for (int i = 0; i < AT_ONCE && follow->failing == 0; i++) {
         rd_kafka_message_t *message =
-            rd_kafka_consumer_poll(follow->consumer, 0);
+            rd_kafka_consumer_poll(source->consumer, 0);
         if (message == NULL)
             return false;
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -546,6 +566,14 @@ read_some(struct follow *follow)
         rd_kafka_message_destroy(message);
     }
     return follow->failing == 0;
+}
+
+static bool
+read_all(struct follow *follow)
+{
+    const bool more = read_some(follow, &follow->facts);
+
+    return read_some(follow, &follow->requests) || more;
 }
 
 static void
@@ -608,7 +636,7 @@ run(void *opaque)
         sleep_for(follow, more ? 0 : until > now ? until - now : 0);
         if (follow->failing != 0 && clock_mono() >= follow->failing)
             recover(follow);
-        more = follow->failing == 0 && read_some(follow);
+        more = follow->failing == 0 && read_all(follow);
         take_queries(follow);
         if (follow->failing == 0)
             tick(follow, clock_mono());
@@ -634,23 +662,30 @@ ring(void *opaque)
 }
 
 static int
-open_consumer(struct follow *follow, struct error *err)
+open_source(struct follow *follow, struct source *source, unsigned how,
+            char *const *topics, size_t len, struct error *err)
 {
     static const uint64_t one = 1;
-    int r = client_consumer(follow->kafka->settings, CLIENT_BULK,
-                            &follow->consumer, err);
+    int r = client_consumer(follow->kafka->settings, how | CLIENT_BULK,
+                            &source->consumer, err);
 
     if (r < 0)
         return r;
-    client_know(follow->consumer,
-                (const char *const[]){follow->kafka->tickets_topic}, 1,
-                ASK_LIMIT);
-    client_know(follow->consumer, (const char *const *)follow->topics,
-                follow->topics_len, ASK_LIMIT);
-    follow->queue = rd_kafka_queue_get_consumer(follow->consumer);
-    rd_kafka_queue_io_event_enable(follow->queue, follow->bell, &one,
+    client_know(source->consumer, (const char *const *)topics, len, ASK_LIMIT);
+    source->queue = rd_kafka_queue_get_consumer(source->consumer);
+    rd_kafka_queue_io_event_enable(source->queue, follow->bell, &one,
                                    sizeof(one));
     return 0;
+}
+
+static void
+close_source(struct source *source)
+{
+    if (source->consumer == NULL)
+        return;
+    rd_kafka_queue_destroy(source->queue);
+    rd_kafka_consumer_close(source->consumer);
+    rd_kafka_destroy(source->consumer);
 }
 
 static int
@@ -687,7 +722,11 @@ open_all(struct follow *follow, struct error *err)
         mem_zalloc((follow->topics_len + 1) * sizeof(*follow->is_gone));
     r = open_view(follow, err);
     if (r == 0)
-        r = open_consumer(follow, err);
+        r = open_source(follow, &follow->facts, 0,
+                        &follow->kafka->tickets_topic, 1, err);
+    if (r == 0)
+        r = open_source(follow, &follow->requests, CLIENT_LAZY, follow->topics,
+                        follow->topics_len, err);
     if (r == 0)
         r = find_place(follow, err);
     if (r < 0)
@@ -748,12 +787,8 @@ follow_close(struct follow *follow)
     query_end_all(follow);
     upkeep_free(follow->upkeep);
     view_close(follow->view);
-    if (follow->queue != NULL)
-        rd_kafka_queue_destroy(follow->queue);
-    if (follow->consumer != NULL) {
-        rd_kafka_consumer_close(follow->consumer);
-        rd_kafka_destroy(follow->consumer);
-    }
+    close_source(&follow->facts);
+    close_source(&follow->requests);
     if (follow->bell >= 0)
         close(follow->bell);
     mailbox_fini(&follow->box);

@@ -36,11 +36,18 @@ struct helper {
 };
 void helper_post(struct helper *helper, struct job *job);
 
+/* What is read by one consumer. */
+struct source {
+    rd_kafka_t *consumer;
+    rd_kafka_queue_t *queue;
+};
+
 struct follow {
     struct kafka *kafka;
     struct view *view;
-    rd_kafka_t *consumer;
-    rd_kafka_queue_t *queue;
+    /* Facts are read at once, as clients wait for what they say. Requests are
+     * read many together: nobody waits for those but who looks for a ticket. */
+    struct source facts, requests;
     pthread_t thread;
     bool started;
     int bell;

@@ -1,32 +1,87 @@
 /* producer.c - produces records, and tells what became of each. */
 #include "broker/kafka/producer.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
 
 #include "broker/kafka/client.h"
+#include "broker/kafka/record.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/own.h"
 #include "common/thread.h"
 
-#define POLL_MS  500
+#define POLL_MS  100
 #define PROBE_MS 200  /* for an answer */
 #define QUIET_MS 2000 /* without any acknowledgement, then one is asked for */
+#define WINDOW   10   /* ms */
+#define MANY     50   /* records in one: then they go in bulk */
+#define PATIENCE 50   /* ms; for what takes longer nobody waits */
+
+/* Two clients of librdkafka, one of which lingers: it has one linger.ms for
+ * all. */
+enum pace { QUICK, BULK, PACES };
+
+/* A record on its way, or one that waits for its turn. */
+struct record {
+    struct road *road;
+    struct delivery *delivery;
+    rd_kafka_headers_t *headers;
+    char key[RECORD_KEY_MAX];
+    bool has_key;
+    struct slice value;
+    int flags; /* librdkafka's: whose the value is */
+    struct record *prev, *next;
+};
+
+/* A partition that is produced to. Its pace changes only when nothing of it is
+ * on its way, so that its records keep their order. */
+struct road {
+    const struct topic *topic;
+    int32_t partition;
+    enum pace pace;
+    unsigned out;             /* records on their way */
+    mono_ms since;            /* when the first one of those went */
+    bool is_going;            /* what waited is being given to librdkafka */
+    struct record *waiting;   /* for those on their way, to go in bulk */
+    struct road *prev, *next; /* in roads of the producer, if some wait */
+};
+
+struct topic {
+    char *name;
+    struct road **roads; /* by partition; NULL: none so far */
+    int32_t len;
+    UT_hash_handle hh;
+};
 
 struct producer {
     const struct settings *settings;
     span_ms timeout;
     pthread_rwlock_t lock; /* guards rk against being replaced */
-    rd_kafka_t *rk;
+    rd_kafka_t *rk[PACES];
     pthread_t thread;
+    int bell; /* rung by librdkafka */
     _Atomic bool closing;
-    _Atomic bool is_down; /* no broker answered of late */
-    mono_ms heard;        /* the last answer; the thread's own */
+    _Atomic bool is_down;    /* no broker answered of late */
+    mono_ms heard;           /* the last answer; the thread's own */
+    pthread_mutex_t traffic; /* guards all below, and the roads */
+    struct topic *topics;
+    struct road *roads; /* on which records wait */
+    unsigned flying;    /* records on their way, of all roads */
+    mono_ms window;     /* when it began */
+    unsigned records;   /* in it */
+    bool is_loaded;     /* many were in the last one */
 };
 
 /* ---- what became of records ---------------------------------------------- */
@@ -57,37 +112,238 @@ deliver(struct delivery *delivery, int r)
     delivery->on_delivered(delivery);
 }
 
+/* ---- roads --------------------------------------------------------------- */
+
+/* The traffic lock is held for all of these. */
+
+static struct road *
+road_of(struct producer *producer, const char *name, int32_t partition)
+{
+    struct topic *topic;
+
+    HASH_FIND_STR(producer->topics, name, topic);
+    if (topic == NULL) {
+        topic = mem_new(struct topic);
+        topic->name = mem_strdup(name);
+        HASH_ADD_KEYPTR(hh, producer->topics, topic->name, strlen(name), topic);
+    }
+    while (topic->len <= partition) {
+        topic->roads = mem_grow(topic->roads, (size_t)topic->len + 1,
+                                sizeof(*topic->roads));
+        topic->roads[topic->len++] = NULL;
+    }
+    if (topic->roads[partition] == NULL) {
+        struct road *road = topic->roads[partition] = mem_new(struct road);
+        road->topic = topic;
+        road->partition = partition;
+    }
+    return topic->roads[partition];
+}
+
+static void
+roads_free(struct producer *producer)
+{
+    struct topic *topic, *next;
+
+    HASH_ITER(hh, producer->topics, topic, next)
+    {
+        HASH_DEL(producer->topics, topic);
+        for (int32_t i = 0; i < topic->len; i++)
+            free(topic->roads[i]);
+        free(topic->roads);
+        free(topic->name);
+        free(topic);
+    }
+}
+
+static void
+note_load(struct producer *producer)
+{
+    const mono_ms now = clock_mono();
+
+    if (now - producer->window >= WINDOW) {
+        producer->is_loaded =
+            producer->records >= MANY && now - producer->window < 2 * WINDOW;
+        producer->window = now;
+        producer->records = 0;
+    }
+    producer->records++;
+}
+
+static void
+set_out(struct producer *producer, struct road *road, unsigned more)
+{
+    if (road->out == 0)
+        road->since = clock_mono();
+    road->out += more;
+    producer->flying += more;
+}
+
+/* Its records have been on their way for so long that it is no matter of load:
+ * they are not waited for any more. */
+static bool
+is_stuck(const struct road *road)
+{
+    return road->out > 0 && clock_mono() - road->since >= PATIENCE;
+}
+
+/* May its next record go, now? */
+static bool
+may_go(const struct producer *producer, struct road *road)
+{
+    const enum pace wanted = producer->is_loaded ? BULK : QUICK;
+
+    if (road->is_going)
+        return false;
+    if (road->out == 0)
+        road->pace = wanted;
+    return road->pace >= wanted || is_stuck(road);
+}
+
+/* The next road on which what waits may go; NULL: none. Its records are the
+ * caller's, who says when they are given to librdkafka. */
+static struct road *
+next_road(struct producer *producer, bool at_once, struct record **records)
+{
+    struct road *road;
+    struct record *record;
+    unsigned len;
+
+    DL_FOREACH(producer->roads, road)
+    if (at_once ? !road->is_going : may_go(producer, road))
+        break;
+    if (road == NULL)
+        return NULL;
+    DL_DELETE(producer->roads, road);
+    *records = TAKE(road->waiting);
+    DL_COUNT(*records, record, len);
+    set_out(producer, road, len);
+    road->is_going = true;
+    return road;
+}
+
+/* ---- records ------------------------------------------------------------- */
+
+static int
+result_of_refusal(rd_kafka_error_t *error)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+
+    rd_kafka_error_destroy(error);
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? -EMSGSIZE : -ENOTCONN;
+}
+
+/* Gives it to librdkafka; it is gone after this. */
+static void
+produce(struct producer *producer, struct record *record)
+{
+    struct road *road = record->road;
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = road->topic->name},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = road->partition},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = record->flags},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {record->key, record->has_key ? strlen(record->key) : 0}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {(void *)(uintptr_t)record->value.at, record->value.len}},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = record},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = record->headers},
+    };
+
+    pthread_rwlock_rdlock(&producer->lock);
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(producer->rk[road->pace], parts,
+                           ARRAY_LEN(parts) - (record->headers == NULL));
+    pthread_rwlock_unlock(&producer->lock);
+    if (error == NULL)
+        return;
+    pthread_mutex_lock(&producer->traffic);
+    road->out--;
+    producer->flying--;
+    pthread_mutex_unlock(&producer->traffic);
+    if (record->headers != NULL)
+        rd_kafka_headers_destroy(record->headers);
+    if (record->flags == RD_KAFKA_MSG_F_FREE)
+        free((void *)(uintptr_t)record->value.at);
+    deliver(record->delivery, result_of_refusal(error));
+    free(record);
+}
+
+/* Sends what has waited for its turn; at_once: whatever waits. On the thread.
+ */
+static void
+send_waiting(struct producer *producer, bool at_once)
+{
+    struct record *records, *record, *next;
+    struct road *road;
+
+    pthread_mutex_lock(&producer->traffic);
+    while ((road = next_road(producer, at_once, &records)) != NULL) {
+        pthread_mutex_unlock(&producer->traffic);
+        DL_FOREACH_SAFE(records, record, next)
+        produce(producer, record);
+        pthread_mutex_lock(&producer->traffic);
+        road->is_going = false;
+    }
+    pthread_mutex_unlock(&producer->traffic);
+}
+
 static void
 on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
     struct producer *producer = opaque;
-    struct delivery *delivery = message->_private;
+    struct record *record = message->_private;
+    struct delivery *delivery = record->delivery;
     const int r = result_of(message);
     (void)rk;
 
     if (r == 0)
         producer->heard = clock_mono();
+    pthread_mutex_lock(&producer->traffic);
+    record->road->out--;
+    producer->flying--;
+    const bool some_wait = producer->roads != NULL;
+    pthread_mutex_unlock(&producer->traffic);
+    free(record);
     if (delivery != NULL) {
         delivery->partition = message->partition;
         delivery->offset = message->offset;
     }
     deliver(delivery, r);
+    if (some_wait)
+        send_waiting(producer, false);
 }
 
 /* ---- one of librdkafka's ------------------------------------------------- */
 
 static int
-make(struct producer *producer, rd_kafka_t **out, struct error *err)
+make(struct producer *producer, enum pace pace, struct error *err)
 {
-    return client_producer(producer->settings, producer->timeout, on_delivered,
-                           producer, out, err);
+    static const uint64_t one = 1;
+    rd_kafka_t *rk;
+    int r = client_producer(producer->settings, pace == BULK, producer->timeout,
+                            on_delivered, producer, &rk, err);
+
+    if (r < 0)
+        return r;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
+    rd_kafka_queue_io_event_enable(queue, producer->bell, &one, sizeof(one));
+    rd_kafka_queue_destroy(queue);
+    producer->rk[pace] = rk;
+    return 0;
 }
 
-/* Everything that is still in rk is delivered, as what it may be. */
+/* Everything that is still in rk is to be delivered, as what it may be. */
+static void
+purge(rd_kafka_t *rk)
+{
+    rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+}
+
 static void
 destroy(rd_kafka_t *rk)
 {
-    rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    purge(rk);
     while (rd_kafka_outq_len(rk) > 0)
         rd_kafka_poll(rk, 20);
     rd_kafka_destroy(rk);
@@ -95,22 +351,20 @@ destroy(rd_kafka_t *rk)
 
 /* ---- the thread ---------------------------------------------------------- */
 
-/* A fatal error ended rk: another takes its place. */
+/* A fatal error ended one: another takes its place. */
 static void
-replace(struct producer *producer)
+replace(struct producer *producer, enum pace pace)
 {
-    rd_kafka_t *rk;
     struct error err;
 
-    if (make(producer, &rk, &err) < 0) {
-        log_event(EVENT_FAILED, "text=\"%s\"", err.text);
-        return; /* tried again after the next poll */
-    }
     pthread_rwlock_wrlock(&producer->lock);
-    rd_kafka_t *old = producer->rk;
-    producer->rk = rk;
+    rd_kafka_t *old = producer->rk[pace];
+    int r = make(producer, pace, &err);
     pthread_rwlock_unlock(&producer->lock);
-    destroy(old);
+    if (r < 0)
+        log_event(EVENT_FAILED, "text=\"%s\"", err.text);
+    else
+        destroy(old);
 }
 
 /* Where nothing was produced lately: does anybody answer? */
@@ -119,7 +373,7 @@ probe(struct producer *producer)
 {
     const struct rd_kafka_metadata *metadata;
     const bool answers =
-        rd_kafka_metadata(producer->rk, 0, NULL, &metadata, PROBE_MS) ==
+        rd_kafka_metadata(producer->rk[QUICK], 0, NULL, &metadata, PROBE_MS) ==
         RD_KAFKA_RESP_ERR_NO_ERROR;
 
     if (answers) {
@@ -129,25 +383,61 @@ probe(struct producer *producer)
     atomic_store(&producer->is_down, !answers);
 }
 
+/* Takes what was delivered, once something was, or the time is over. */
+static void
+poll_all(struct producer *producer, int limit)
+{
+    struct pollfd bell = {.fd = producer->bell, .events = POLLIN};
+    eventfd_t rings;
+
+    if (poll(&bell, 1, limit) > 0)
+        eventfd_read(producer->bell, &rings);
+    for (int i = 0; i < PACES; i++)
+        rd_kafka_poll(producer->rk[i], 0);
+}
+
+static bool
+is_flying(struct producer *producer)
+{
+    LOCKED(&producer->traffic);
+    return producer->flying > 0;
+}
+
+/* Those that are being given to librdkafka are waited for too. */
+static void
+finish(struct producer *producer)
+{
+    const mono_ms until = clock_mono() + producer->timeout;
+
+    while (is_flying(producer)) {
+        for (int i = 0; i < PACES; i++)
+            if (clock_mono() >= until ||
+                client_fatal(producer->rk[i], NULL) < 0)
+                purge(producer->rk[i]);
+        poll_all(producer, 20);
+    }
+    for (int i = 0; i < PACES; i++)
+        rd_kafka_destroy(producer->rk[i]);
+}
+
 static void *
 run(void *opaque)
 {
     struct producer *producer = opaque;
 
     while (!atomic_load(&producer->closing)) {
-        rd_kafka_poll(producer->rk, POLL_MS);
-        if (client_fatal(producer->rk, NULL) < 0)
-            replace(producer);
+        poll_all(producer, POLL_MS);
+        send_waiting(producer, false);
+        for (int i = 0; i < PACES; i++)
+            if (client_fatal(producer->rk[i], NULL) < 0)
+                replace(producer, (enum pace)i);
         if (clock_mono() - producer->heard > QUIET_MS)
             probe(producer);
         else
             atomic_store(&producer->is_down, false);
     }
-    const mono_ms until = clock_mono() + producer->timeout;
-    while (rd_kafka_outq_len(producer->rk) > 0 && clock_mono() < until &&
-           client_fatal(producer->rk, NULL) == 0)
-        rd_kafka_poll(producer->rk, 20);
-    destroy(producer->rk);
+    send_waiting(producer, true);
+    finish(producer);
     return NULL;
 }
 
@@ -164,8 +454,17 @@ producer_open(const struct settings *settings, span_ms timeout,
     producer->timeout = timeout;
     producer->heard = clock_mono();
     pthread_rwlock_init(&producer->lock, NULL);
-    r = make(producer, &producer->rk, err);
+    pthread_mutex_init(&producer->traffic, NULL);
+    producer->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r = producer->bell < 0 ? error_system(err, -errno, "an eventfd") : 0;
+    for (int i = 0; i < PACES && r == 0; i++)
+        r = make(producer, (enum pace)i, err);
     if (r < 0) {
+        for (int i = 0; i < PACES; i++)
+            if (producer->rk[i] != NULL)
+                rd_kafka_destroy(producer->rk[i]);
+        if (producer->bell >= 0)
+            close(producer->bell);
         free(producer);
         return r;
     }
@@ -179,61 +478,73 @@ producer_close(struct producer *producer)
 {
     if (producer == NULL)
         return;
-    /* Under the lock: nobody is between its look at `closing` and librdkafka.
-     */
-    pthread_rwlock_wrlock(&producer->lock);
+    pthread_mutex_lock(&producer->traffic);
     atomic_store(&producer->closing, true);
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(producer->rk);
-    rd_kafka_queue_yield(queue);
-    rd_kafka_queue_destroy(queue);
-    pthread_rwlock_unlock(&producer->lock);
+    pthread_mutex_unlock(&producer->traffic);
+    eventfd_write(producer->bell, 1);
     pthread_join(producer->thread, NULL);
     pthread_rwlock_destroy(&producer->lock);
+    close(producer->bell);
+    roads_free(producer);
     free(producer);
 }
 
-static int
-result_of_refusal(rd_kafka_error_t *error)
+static struct record *
+record_new(const char *key, struct slice value, rd_kafka_headers_t *headers,
+           struct delivery *delivery, int flags)
 {
-    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    struct record *record = mem_new(struct record);
 
-    rd_kafka_error_destroy(error);
-    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? -EMSGSIZE : -ENOTCONN;
+    record->delivery = delivery;
+    record->headers = headers;
+    record->has_key = key != NULL;
+    snprintf(record->key, sizeof(record->key), "%s", key == NULL ? "" : key);
+    record->value = value;
+    record->flags = flags;
+    return record;
 }
 
 static void
-produce(struct producer *producer, const char *topic, int32_t partition,
-        const char *key, struct slice value, rd_kafka_headers_t *headers,
-        struct delivery *delivery, int flags)
+wait_for_turn(struct producer *producer, struct road *road,
+              struct record *record)
 {
-    const rd_kafka_vu_t parts[] = {
-        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
-        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
-        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = flags},
-        {.vtype = RD_KAFKA_VTYPE_KEY,
-         .u.mem = {(void *)(uintptr_t)key, key == NULL ? 0 : strlen(key)}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE,
-         .u.mem = {(void *)(uintptr_t)value.at, value.len}},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = delivery},
-        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
-    };
-    int r = 0;
+    if (record->flags == RD_KAFKA_MSG_F_COPY && record->value.len > 0) {
+        char *copy = mem_zalloc(record->value.len);
+        memcpy(copy, record->value.at, record->value.len);
+        record->value.at = copy;
+        record->flags = RD_KAFKA_MSG_F_FREE;
+    }
+    if (road->waiting == NULL)
+        DL_APPEND(producer->roads, road);
+    DL_APPEND(road->waiting, record);
+}
 
-    pthread_rwlock_rdlock(&producer->lock);
-    if (atomic_load(&producer->closing)) {
-        r = -ESHUTDOWN;
-    } else {
-        rd_kafka_error_t *error = rd_kafka_produceva(
-            producer->rk, parts, ARRAY_LEN(parts) - (headers == NULL));
-        if (error != NULL)
-            r = result_of_refusal(error);
+static void
+dispatch(struct producer *producer, const char *topic, int32_t partition,
+         struct record *record)
+{
+    bool is_closing, goes = false;
+
+    pthread_mutex_lock(&producer->traffic);
+    is_closing = atomic_load(&producer->closing);
+    if (!is_closing) {
+        struct road *road = record->road = road_of(producer, topic, partition);
+        note_load(producer);
+        goes = road->waiting == NULL && may_go(producer, road);
+        if (goes)
+            set_out(producer, road, 1);
+        else
+            wait_for_turn(producer, road, record);
     }
-    pthread_rwlock_unlock(&producer->lock);
-    if (r < 0) {
-        if (headers != NULL)
-            rd_kafka_headers_destroy(headers);
-        deliver(delivery, r);
-    }
+    pthread_mutex_unlock(&producer->traffic);
+    if (goes)
+        produce(producer, record);
+    if (!is_closing)
+        return;
+    if (record->headers != NULL)
+        rd_kafka_headers_destroy(record->headers);
+    deliver(record->delivery, -ESHUTDOWN);
+    free(record);
 }
 
 void
@@ -241,8 +552,8 @@ producer_send(struct producer *producer, const char *topic, int32_t partition,
               const char *key, struct slice value, rd_kafka_headers_t *headers,
               struct delivery *delivery)
 {
-    produce(producer, topic, partition, key, value, headers, delivery,
-            RD_KAFKA_MSG_F_COPY);
+    dispatch(producer, topic, partition,
+             record_new(key, value, headers, delivery, RD_KAFKA_MSG_F_COPY));
 }
 
 void
@@ -250,7 +561,8 @@ producer_lend(struct producer *producer, const char *topic, int32_t partition,
               const char *key, struct slice value, rd_kafka_headers_t *headers,
               struct delivery *delivery)
 {
-    produce(producer, topic, partition, key, value, headers, delivery, 0);
+    dispatch(producer, topic, partition,
+             record_new(key, value, headers, delivery, 0));
 }
 
 struct awaited {
@@ -269,7 +581,8 @@ producer_know(struct producer *producer, const char *const *topics, size_t len,
               span_ms limit)
 {
     pthread_rwlock_rdlock(&producer->lock);
-    client_know(producer->rk, topics, len, limit);
+    for (int i = 0; i < PACES; i++)
+        client_know(producer->rk[i], topics, len, limit);
     pthread_rwlock_unlock(&producer->lock);
 }
 

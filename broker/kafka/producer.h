@@ -5,6 +5,10 @@
  * of one producer stand in a partition in the order in which they were
  * produced. A producer that a fatal error ended is made anew.
  *
+ * A few records are sent at once. Where more are on their way each waits up to
+ * a millisecond for others of its partition, as one request to a broker costs
+ * as much as many records.
+ *
  * Threads: any; deliveries come on the producer's own thread, which must not
  * be blocked.
  */

@@ -102,6 +102,7 @@ run_claim(struct kafka_session *session, struct share *share)
 
     if (share->is_claiming)
         return;
+    run_tell(session, share, INT64_MAX); /* by the claim that it stands on */
     share->is_claiming = true;
     send_fact(session, SENT_CLAIM, share, NULL, &fact);
 }
@@ -190,6 +191,7 @@ held_free(struct held *held)
 static void
 let_go(struct held *held)
 {
+    held->session->untold -= held->is_untold;
     if (held->is_listed) {
         DL_DELETE(held->session->helds, held);
         held->share->helds--;
@@ -297,7 +299,7 @@ keep_for_later(struct kafka_session *session, struct held *held, size_t max)
     return true;
 }
 
-/* ---- endings --------------------------------------------------------------
+/* ---- `started` ------------------------------------------------------------
  */
 
 static struct fact
@@ -310,6 +312,48 @@ fact_of_run(const struct held *held)
                          .request = held->offset,
                          .dead = -1};
 }
+
+static void
+send_started(struct kafka_session *session, struct held *held)
+{
+    struct fact fact = fact_of_run(held);
+
+    fact.kind = FACT_STARTED;
+    fact.claim = held->share->claim;
+    fact.release = slice_of(session->release);
+    fact.flags = held->flags;
+    fact.has_other = held->has_replays;
+    fact.other = held->replays;
+    send_fact(session, SENT_STARTED, held->share, held, &fact);
+}
+
+/* The `started` of what may be repeated was held back, so that it goes together
+ * with the response if that comes at once. */
+static void
+tell(struct kafka_session *session, struct held *held)
+{
+    if (!held->is_untold)
+        return;
+    held->is_untold = false;
+    session->untold--;
+    send_started(session, held);
+}
+
+void
+run_tell(struct kafka_session *session, const struct share *share,
+         mono_ms before)
+{
+    struct held *held;
+
+    if (session->untold == 0)
+        return;
+    DL_FOREACH(session->helds, held)
+    if (held->begun < before && (share == NULL || held->share == share))
+        tell(session, held);
+}
+
+/* ---- endings --------------------------------------------------------------
+ */
 
 static enum ticket_state
 state_of(enum outcome outcome)
@@ -465,6 +509,7 @@ end_run(struct kafka_session *session, struct held *held, enum outcome outcome,
     struct ending *ending = mem_new(struct ending);
     char quoted[400];
 
+    tell(session, held);
     if (entry != NULL && entry->fold.is_cancelled &&
         outcome != OUTCOME_ANSWERED) {
         outcome = OUTCOME_CANCELLED;
@@ -583,19 +628,16 @@ start(struct kafka_session *session, struct share *share, struct entry *entry)
     attempt->epoch = session->control.epoch;
     attempt->id = held->run;
     list(held);
-    struct fact fact = fact_of_run(held);
-    fact.kind = FACT_STARTED;
-    fact.claim = share->claim;
-    fact.release = slice_of(session->release);
-    fact.flags = held->flags;
-    fact.has_other = held->has_replays;
-    fact.other = held->replays;
     partition_place(&share->partition, entry, waits ? PLACE_ASKED : PLACE_OUT);
     session->asked += waits;
-    if (is_told)
-        send_fact(session, SENT_STARTED, share, held, &fact);
-    if (!waits)
-        hand_out(session, held);
+    if (waits) {
+        send_started(session, held);
+        return;
+    }
+    held->is_untold = is_told;
+    held->begun = clock_mono();
+    session->untold += is_told;
+    hand_out(session, held);
 }
 
 static void

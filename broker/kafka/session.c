@@ -195,6 +195,7 @@ work(struct kafka_session *session)
     tell_drained(session);
 
     const mono_ms now = clock_mono();
+    run_tell(session, NULL, now - 1);
     take_part(session, now);
     const mono_ms again = run_send_again(session, now);
     shares_tick(session, now);
@@ -203,6 +204,8 @@ work(struct kafka_session *session)
         wait = again - now;
     if (due != 0 && due - clock_wall() < wait)
         wait = due - clock_wall();
+    if (session->untold > 0 && wait > 1)
+        wait = 1;
     return wait < 0 ? 0 : wait;
 }
 

@@ -48,6 +48,8 @@ struct held {
     bool is_lent;   /* the session closes, the worker still has it */
     bool is_orphan; /* another session's run, which we decide */
     bool is_loaded; /* the message is all there */
+    bool is_untold; /* its `started` was not sent so far */
+    mono_ms begun;  /* when it was handed out */
     int load_r;
     int64_t offset; /* of its request */
     uint64_t run;
@@ -98,6 +100,7 @@ struct kafka_session {
     uint64_t probe_epoch;
     struct held *helds; /* that are not an entry's: out, or ending */
     unsigned out;       /* attempts that the worker has */
+    unsigned untold;    /* of those */
     unsigned asked;     /* that wait for their `started` */
     unsigned ending;    /* whose ending is not acknowledged */
     unsigned notes;     /* other facts that are not acknowledged */
@@ -177,6 +180,11 @@ void run_kill(struct kafka_session *session);
 void run_void(struct kafka_session *session);
 /* What is still out is lost; its endings are sent. */
 void run_give_up(struct kafka_session *session);
+
+/* Sends each `started` that was held back, of one share or of all (NULL): those
+ * from before that time. */
+void run_tell(struct kafka_session *session, const struct share *share,
+              mono_ms before);
 
 /* Sends a claim; share->claim is set when it is acknowledged. */
 void run_claim(struct kafka_session *session, struct share *share);

@@ -291,6 +291,7 @@ static void
 revoke(struct kafka_session *session, bool is_lost)
 {
     if (!is_lost) {
+        run_tell(session, NULL, INT64_MAX);
         settle(session);
         commit(session, true);
     }

@@ -140,8 +140,8 @@ fill(const struct settings *settings, unsigned len)
     struct error err;
     rd_kafka_t *producer;
 
-    ck_assert_int_eq(client_producer(settings, LIMIT, on_delivered, &deliveries,
-                                     &producer, &err),
+    ck_assert_int_eq(client_producer(settings, false, LIMIT, on_delivered,
+                                     &deliveries, &producer, &err),
                      0);
     for (unsigned i = 0; i < len; i++) {
         char text[12];
