@@ -210,8 +210,10 @@ next_road(struct producer *producer, bool at_once, struct record **records)
     unsigned len;
 
     DL_FOREACH(producer->roads, road)
-    if (at_once ? !road->is_going : may_go(producer, road))
-        break;
+    {
+        if (at_once ? !road->is_going : may_go(producer, road))
+            break;
+    }
     if (road == NULL)
         return NULL;
     DL_DELETE(producer->roads, road);
@@ -231,6 +233,16 @@ result_of_refusal(rd_kafka_error_t *error)
 
     rd_kafka_error_destroy(error);
     return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? -EMSGSIZE : -ENOTCONN;
+}
+
+/* One is not on its way any more. True: others wait. */
+static bool
+arrive(struct producer *producer, struct road *road)
+{
+    LOCKED(&producer->traffic);
+    road->out--;
+    producer->flying--;
+    return producer->roads != NULL;
 }
 
 /* Gives it to librdkafka; it is gone after this. */
@@ -257,10 +269,7 @@ produce(struct producer *producer, struct record *record)
     pthread_rwlock_unlock(&producer->lock);
     if (error == NULL)
         return;
-    pthread_mutex_lock(&producer->traffic);
-    road->out--;
-    producer->flying--;
-    pthread_mutex_unlock(&producer->traffic);
+    arrive(producer, road);
     if (record->headers != NULL)
         rd_kafka_headers_destroy(record->headers);
     if (record->flags == RD_KAFKA_MSG_F_FREE)
@@ -299,11 +308,7 @@ on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 
     if (r == 0)
         producer->heard = clock_mono();
-    pthread_mutex_lock(&producer->traffic);
-    record->road->out--;
-    producer->flying--;
-    const bool some_wait = producer->roads != NULL;
-    pthread_mutex_unlock(&producer->traffic);
+    const bool some_wait = arrive(producer, record->road);
     free(record);
     if (delivery != NULL) {
         delivery->partition = message->partition;

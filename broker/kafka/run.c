@@ -88,7 +88,8 @@ send_fact(struct kafka_session *session, enum sent_what what,
     fact->queue = slice_of(session->settings->name);
     fact->session = session->id;
     session->notes += what == SENT_NOTE;
-    kafka_sends(session->kafka, share->partition.id);
+    if (what != SENT_STARTED) /* that was counted when it was begun */
+        kafka_sends(session->kafka, share->partition.id);
     kafka_send_fact(session->kafka, session->kafka->keeper, share->partition.id,
                     fact, sent_new(session, what, share, held));
 }
@@ -191,7 +192,10 @@ held_free(struct held *held)
 static void
 let_go(struct held *held)
 {
-    held->session->untold -= held->is_untold;
+    if (held->is_untold) { /* nobody waits for it any more */
+        held->session->untold--;
+        kafka_settled(held->session->kafka, held->share->partition.id, -1);
+    }
     if (held->is_listed) {
         DL_DELETE(held->session->helds, held);
         held->share->helds--;
@@ -630,6 +634,8 @@ start(struct kafka_session *session, struct share *share, struct entry *entry)
     list(held);
     partition_place(&share->partition, entry, waits ? PLACE_ASKED : PLACE_OUT);
     session->asked += waits;
+    if (is_told)
+        kafka_sends(session->kafka, share->partition.id);
     if (waits) {
         send_started(session, held);
         return;
