@@ -14,7 +14,7 @@
 
 /* ---- the window ---------------------------------------------------------- */
 
-static void
+static unsigned
 join(struct node **list, struct node *node, struct node *next)
 {
     node->to = next->to;
@@ -22,19 +22,23 @@ join(struct node **list, struct node *node, struct node *next)
         node->base = next->base;
     DL_DELETE(*list, next);
     free(next);
+    return 1;
 }
 
-/* A done node joins those that it touches. */
-static void
+/* A done node joins those that it touches; how many. */
+static unsigned
 settle(struct node **list, struct node *node)
 {
+    unsigned joined = 0;
+
     assert(node->entry == NULL);
     if (node->next != NULL && node->next->entry == NULL &&
         node->next->from == node->to)
-        join(list, node, node->next);
+        joined += join(list, node, node->next);
     if (node != *list && node->prev->entry == NULL &&
         node->prev->to == node->from)
-        join(list, node->prev, node);
+        joined += join(list, node->prev, node);
+    return joined;
 }
 
 static struct node *
@@ -55,7 +59,7 @@ append_done(struct partition *partition, int64_t offset, int64_t base)
     struct node *node = node_new(offset, offset + 1, NULL, base);
 
     DL_APPEND(partition->window, node);
-    settle(&partition->window, node);
+    partition->done += 1 - settle(&partition->window, node);
 }
 
 /* Done, but not fetched: told by facts when one catches up. */
@@ -101,6 +105,7 @@ advance(struct partition *partition)
 
     while ((node = partition->window) != NULL && node->entry == NULL) {
         DL_DELETE(partition->window, node);
+        partition->done--;
         free(node);
     }
 }
@@ -114,7 +119,7 @@ finish_node(struct partition *partition, struct node *node)
     node->base = entry->base;
     node->entry = NULL;
     entry->nodes--;
-    settle(&partition->window, node);
+    partition->done += 1 - settle(&partition->window, node);
 }
 
 int64_t
@@ -133,10 +138,15 @@ partition_position(const struct partition *partition)
 
     if (partition->by_base != NULL && partition->by_base->base < position)
         position = partition->by_base->base;
-    for (const struct node *node = partition->window; node != NULL;
-         node = node->next)
-        if (node->entry == NULL && node->base < position)
+    unsigned left = partition->done;
+    for (const struct node *node = partition->window; left > 0;
+         node = node->next) {
+        if (node->entry != NULL)
+            continue;
+        left--;
+        if (node->base < position)
             position = node->base;
+    }
     for (const struct node *node = partition->ahead; node != NULL;
          node = node->next)
         if (node->base < position)
@@ -412,8 +422,9 @@ finish_window(struct partition *partition, wall_ms now, span_ms linger)
         struct node *next = node->next;
         while (next != NULL && next->entry == NULL)
             next = next->next; /* may be joined with this one */
-        if (node->entry != NULL && is_ended(node->entry) &&
-            is_old(node->entry, now, linger))
+        if (node->entry != NULL && !is_old(node->entry, now, linger))
+            break;
+        if (node->entry != NULL && is_ended(node->entry))
             finish_node(partition, node);
         node = next;
     }
@@ -436,6 +447,8 @@ partition_trim(struct partition *partition, wall_ms now, span_ms linger)
     finish_window(partition, now, linger);
     DL_FOREACH_SAFE2(partition->ended, entry, next, ended_next)
     {
+        if (entry->ended + linger > now)
+            break;
         if (entry->nodes > 0 || entry->place != PLACE_NONE ||
             entry->held != NULL)
             continue;

@@ -76,6 +76,7 @@ struct partition {
     struct entry *ready, *delayed; /* delayed: by due */
     unsigned ready_len;
     struct node *window; /* fetched, from the watermark on */
+    unsigned done;       /* nodes of those that are done */
     struct node *ahead;  /* done ones that were not fetched */
     int64_t fetched;     /* the next request */
     unsigned pending;    /* fetched requests that go on */
@@ -110,7 +111,9 @@ void partition_place(struct partition *partition, struct entry *entry,
                      enum entry_place place);
 
 /* Drops what is not needed any more. linger: how long after its ticket was
- * made a copy of a request may still come. */
+ * made a copy of a request may still come. It looks at what is so old, not at
+ * all there is: what stands behind something younger is kept as long as that.
+ */
 void partition_trim(struct partition *partition, wall_ms now, span_ms linger);
 
 int64_t partition_watermark(const struct partition *partition);
