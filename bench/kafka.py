@@ -21,7 +21,7 @@ from rows import (ASYNC, CGI_AT_A_TIME, CONNECTIONS, Row, at_most,
 
 PORT = 9192          # where the Go front looks for its broker
 FRONT_PORT = 8210    # and where it listens itself
-WARM_UP_S = 5        # of each kind of load
+WARM_UP_S = 15       # of each kind of load
 LEASE_S = 2
 NO_START_MS = 100
 SLEEP_MS = 20

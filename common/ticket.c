@@ -255,8 +255,8 @@ take_random(uint8_t uuid[UUID_BYTES])
     sodium_memzero(stock.bytes + stock.left, UUID_BYTES);
 }
 
-/* A broker's work is less for eight records of one partition than for one of
- * each of eight. More than eight, and a burst would fall to one worker. */
+/* A broker's work is less for many records of one partition than for one of
+ * each of many. More than so many, and a burst would fall to one worker. */
 static unsigned
 choose_slot(wall_ms now, unsigned fresh)
 {

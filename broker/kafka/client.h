@@ -178,6 +178,12 @@ int client_await(rd_kafka_queue_t *queue, span_ms limit,
 
 /* A commit's metadata is a position: decimal digits, without a NUL. */
 void client_set_position(rd_kafka_topic_partition_t *commit, int64_t position);
+/* What a group has committed in the first partitions of a topic; the caller's.
+ * By a consumer that never joins: the admin call for it, when the coordinator
+ * has just died, ends the process by an assertion in librdkafka 2.0.2. */
+int client_commits(const struct settings *settings, const char *group,
+                   const char *topic, int32_t partitions, span_ms limit,
+                   rd_kafka_topic_partition_list_t **out, struct error *err);
 /* -1: it has none, as when it was made by somebody else. */
 int64_t client_position(const rd_kafka_topic_partition_t *commit);
 

@@ -3,13 +3,15 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/kafka/client.h"
 #include "common/mem.h"
 
-#define POSITION_DIGITS 18   /* more than any log has */
-#define REFUSED_WAIT    20   /* ms */
-#define FIRST_PATIENCE  1000 /* ms */
+#define POSITION_DIGITS 18       /* more than any log has */
+#define REFUSED_WAIT    20       /* ms */
+#define FIRST_PATIENCE  1000     /* ms */
+#define COMMITS_AGAIN   50000000 /* ns */
 
 /* ---- offsets ------------------------------------------------------------- */
 
@@ -219,6 +221,52 @@ client_know(rd_kafka_t *client, const char *const *topics, size_t len,
 }
 
 /* ---- commits ------------------------------------------------------------- */
+
+/* A group whose coordinator is about to change has none for a while. */
+static rd_kafka_resp_err_t
+ask_committed(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *list,
+              span_ms limit)
+{
+    const mono_ms until = clock_mono() + limit;
+    rd_kafka_resp_err_t error;
+
+    while (client_errno(error = rd_kafka_committed(consumer, list,
+                                                   (int)limit)) == -ENOTCONN &&
+           clock_mono() < until)
+        nanosleep(&(struct timespec){.tv_nsec = COMMITS_AGAIN}, NULL);
+    return error;
+}
+
+int
+client_commits(const struct settings *settings, const char *group,
+               const char *topic, int32_t partitions, span_ms limit,
+               rd_kafka_topic_partition_list_t **out, struct error *err)
+{
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_t *consumer;
+    int r = client_group_consumer(settings, group, limit, NULL, NULL, &consumer,
+                                  err);
+
+    if (r < 0)
+        return r;
+    list = rd_kafka_topic_partition_list_new(partitions);
+    rd_kafka_topic_partition_list_add_range(list, topic, 0, partitions - 1);
+    const rd_kafka_resp_err_t error = ask_committed(consumer, list, limit);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+        r = client_fails(err, error, "the offsets of group %s", group);
+    for (int i = 0; r == 0 && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
+        if (one->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            r = client_fails(err, one->err, "the offset of group %s in %s [%d]",
+                             group, topic, (int)one->partition);
+    }
+    rd_kafka_destroy(consumer);
+    if (r < 0)
+        rd_kafka_topic_partition_list_destroy(list);
+    else
+        *out = list;
+    return r;
+}
 
 void
 client_set_position(rd_kafka_topic_partition_t *commit, int64_t position)

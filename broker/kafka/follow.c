@@ -358,6 +358,30 @@ list_topics(struct follow *follow, struct error *err)
     return 0;
 }
 
+bool
+follow_all_there(const struct follow *follow, span_ms limit, bool *others)
+{
+    char *prefix = requests_prefix(follow);
+    const struct rd_kafka_metadata *all;
+    size_t there = 0;
+
+    *others = true;
+    if (rd_kafka_metadata(follow->kafka->asker, 1, NULL, &all, (int)limit) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *others = false;
+        for (int i = 0; i < all->topic_cnt; i++) {
+            const char *topic = all->topics[i].topic;
+            if (queue_of(follow, topic) != FOLLOW_FACTS)
+                there++;
+            else
+                *others |= strncmp(topic, prefix, strlen(prefix)) == 0;
+        }
+        rd_kafka_metadata_destroy(all);
+    }
+    free(prefix);
+    return there == follow->topics_len;
+}
+
 /* Nothing more of that log is to be read. */
 static void
 forget_log(struct follow *follow, size_t log)
@@ -431,6 +455,9 @@ fits(const struct follow *follow, const int64_t *lows)
     for (size_t i = 0; i < follow->logs; i++) {
         const bool is_fact = i < (size_t)follow->kafka->partitions;
         const int64_t next = follow_place(follow, i);
+        if (!is_fact &&
+            follow->is_gone[i / (size_t)follow->kafka->partitions - 1])
+            continue;
         fits &= (next >= lows[i] || !is_fact) && next <= follow->goals[i];
         is_new &= next <= 0;
     }
@@ -515,6 +542,7 @@ publish(struct follow *follow)
         const struct view_queue *queue =
             view_queue_at(follow->view, follow->lanes[i]);
         atomic_store(&follow->depth[i], queue->queued + queue->delayed);
+        atomic_store(&follow->ahead[i], queue->ahead);
     }
     for (size_t i = 0; i < follow->logs; i++) {
         const int64_t next = follow_place(follow, i);
@@ -534,13 +562,23 @@ publish(struct follow *follow)
     }
 }
 
+/* Is it to be found out anew where to read? */
+static bool
+is_lost(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+           error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
+           error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 static void
 on_trouble(struct follow *follow, const rd_kafka_message_t *message)
 {
     struct error err;
 
-    if (message->err != RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET &&
-        message->err != RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+    if (!is_lost(message->err)) {
         if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
             log_event(EVENT_KAFKA_DEBUG, "text=\"%s\"",
                       rd_kafka_err2name(message->err));
@@ -752,6 +790,7 @@ follow_open(struct kafka *kafka, struct follow **out, struct error *err)
     follow->kafka = kafka;
     follow->bell = -1;
     follow->depth = mem_zalloc(queues * sizeof(*follow->depth));
+    follow->ahead = mem_zalloc(queues * sizeof(*follow->ahead));
     mailbox_init(&follow->box, ring, follow);
     pthread_mutex_init(&follow->lock, NULL);
     pthread_cond_init(&follow->back, NULL);
@@ -796,6 +835,7 @@ follow_close(struct follow *follow)
     free(follow->expected);
     free(follow->goals);
     free(follow->depth);
+    free(follow->ahead);
     free(follow->lanes);
     free(follow->is_gone);
     for (size_t i = 0; i < follow->topics_len; i++)
@@ -830,6 +870,12 @@ uint64_t
 follow_depth(struct follow *follow, unsigned queue)
 {
     return atomic_load(&follow->depth[queue]);
+}
+
+uint64_t
+follow_ahead(struct follow *follow, unsigned queue)
+{
+    return atomic_load(&follow->ahead[queue]);
 }
 
 int64_t

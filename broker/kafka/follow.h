@@ -33,6 +33,9 @@ int follow_broken(struct follow *follow);
 /* How many requests wait in a queue, as read so far: for max_depth. */
 uint64_t follow_depth(struct follow *follow, unsigned queue);
 
+/* Of how many a fact was read, but the request is still to be. */
+uint64_t follow_ahead(struct follow *follow, unsigned queue);
+
 /* A log that is followed: a partition of a queue's requests (its index in the
  * settings), or of `tickets` (FOLLOW_FACTS). */
 #define FOLLOW_FACTS (-1)

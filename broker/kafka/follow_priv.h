@@ -63,7 +63,7 @@ struct follow {
     /* What others read: by log, and by queue of the settings. */
     _Atomic int64_t *next;
     _Atomic int64_t *expected; /* the next of what this process knows of */
-    _Atomic uint64_t *depth;
+    _Atomic uint64_t *depth, *ahead;
     /* The follower's thread alone. */
     unsigned *lanes;     /* of the topics, in the view */
     struct query *waits; /* until something was read */
@@ -102,6 +102,7 @@ struct query {
     int64_t *ends;     /* the same by log; 0: does not wait for it */
     bool is_hoping;    /* waits for a row of `ticket`, or the time */
     bool is_sure;      /* the view has read what was the end after the call */
+    bool is_blind;     /* but there are requests that it does not follow */
     mono_ms until;     /* then it is given up */
     wall_ms at;
     struct follow *follow;
@@ -153,6 +154,10 @@ void follow_add_log(const struct follow *follow,
 /* Which log an element of such a list is. */
 size_t follow_log_of(const struct follow *follow, const char *topic,
                      int32_t partition);
+
+/* Asks: are all topics of requests there that are followed? *others: there are
+ * some, or may be, that are not. Any thread; blocks. */
+bool follow_all_there(const struct follow *follow, span_ms limit, bool *others);
 
 /* The view has failed: nothing of it is to be used until it goes on. Returns
  * the code for an answer. */

@@ -331,27 +331,11 @@ kafka_commits(const struct kafka *kafka, const char *queue, span_ms limit,
     const char *prefix = kafka->settings->kafka.prefix;
     char *topic = mem_printf("%s.requests.%s", prefix, queue);
     char *group = mem_printf("%s.%s", prefix, queue);
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new(kafka->partitions);
-    rd_kafka_t *consumer;
-    int r = client_group_consumer(kafka->settings, group, limit, NULL, NULL,
-                                  &consumer, err);
+    int r = client_commits(kafka->settings, group, topic, kafka->partitions,
+                           limit, out, err);
 
-    rd_kafka_topic_partition_list_add_range(list, topic, 0,
-                                            kafka->partitions - 1);
-    if (r == 0) {
-        const rd_kafka_resp_err_t error =
-            rd_kafka_committed(consumer, list, (int)limit);
-        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-            r = client_fails(err, error, "the commits of queue %s", queue);
-        rd_kafka_destroy(consumer);
-    }
     free(topic);
     free(group);
-    if (r < 0)
-        rd_kafka_topic_partition_list_destroy(list);
-    else
-        *out = list;
     return r;
 }
 

@@ -95,9 +95,7 @@ int kafka_read_request(const struct kafka *kafka,
                        const rd_kafka_message_t *message,
                        struct queued *request, struct error *err);
 
-/* What a queue's group has committed, by partition; the caller's. By a consumer
- * that never joins: the admin call for it, when the coordinator has just died,
- * ends the process by an assertion in librdkafka 2.0.2. */
+/* What a queue's group has committed, as client_commits. */
 int kafka_commits(const struct kafka *kafka, const char *queue, span_ms limit,
                   rd_kafka_topic_partition_list_t **out, struct error *err);
 

@@ -188,6 +188,14 @@ tell_response(struct follow *follow, const struct view_row *row,
     return false;
 }
 
+/* Of a ticket that the view does not know: it may be of a queue that this
+ * process has not heard of. */
+static int
+unknown(const struct query *query)
+{
+    return query->is_blind ? -ENOTCONN : -ENOENT;
+}
+
 static void
 look(struct follow *follow, struct query *query)
 {
@@ -208,7 +216,7 @@ look(struct follow *follow, struct query *query)
         if (r < 0)
             r = follow_fails(follow, r);
     } else {
-        r = r == 0 ? -ENOENT : follow_fails(follow, r);
+        r = r == 0 ? unknown(query) : follow_fails(follow, r);
     }
     query->answer(follow, query, r);
 }
@@ -293,7 +301,7 @@ send_cancel(struct follow *follow, struct query *query)
     if (r != 1 || ticket_state_is_final(row->fold.state)) {
         query->answer(follow, query,
                       r < 0    ? follow_fails(follow, r)
-                      : r == 0 ? -ENOENT
+                      : r == 0 ? unknown(query)
                                : -EALREADY);
         return;
     }

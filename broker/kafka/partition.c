@@ -409,8 +409,7 @@ static bool
 is_stray(const struct partition *partition, const struct entry *entry,
          span_ms linger)
 {
-    return entry->offset < 0 && entry->fold.request < 0 &&
-           partition->at_end > entry->ended + linger;
+    return entry->offset < 0 && partition->at_end > entry->ended + linger;
 }
 
 static void
@@ -452,7 +451,7 @@ partition_trim(struct partition *partition, wall_ms now, span_ms linger)
         if (entry->nodes > 0 || entry->place != PLACE_NONE ||
             entry->held != NULL)
             continue;
-        const bool is_known = entry->offset >= 0 || entry->fold.request >= 0;
+        const bool is_known = entry->offset >= 0 || entry->fold.run != 0;
         if (is_known ? !is_old(entry, now, linger)
                      : !is_stray(partition, entry, linger))
             continue;

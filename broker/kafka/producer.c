@@ -52,7 +52,7 @@ struct road {
     int32_t partition;
     enum pace pace;
     unsigned out;             /* records on their way */
-    mono_ms since;            /* when the first one of those went */
+    mono_ms since;            /* when one of those went or arrived, last */
     bool is_going;            /* what waited is being given to librdkafka */
     struct record *waiting;   /* for those on their way, to go in bulk */
     struct road *prev, *next; /* in roads of the producer, if some wait */
@@ -179,7 +179,7 @@ set_out(struct producer *producer, struct road *road, unsigned more)
     producer->flying += more;
 }
 
-/* Its records have been on their way for so long that it is no matter of load:
+/* None of its records has arrived for so long that it is no matter of load:
  * they are not waited for any more. */
 static bool
 is_stuck(const struct road *road)
@@ -240,6 +240,7 @@ static bool
 arrive(struct producer *producer, struct road *road)
 {
     LOCKED(&producer->traffic);
+    road->since = clock_mono();
     road->out--;
     producer->flying--;
     return producer->roads != NULL;
@@ -255,7 +256,8 @@ produce(struct producer *producer, struct record *record)
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = road->partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = record->flags},
         {.vtype = RD_KAFKA_VTYPE_KEY,
-         .u.mem = {record->key, record->has_key ? strlen(record->key) : 0}},
+         .u.mem = {record->has_key ? record->key : NULL,
+                   record->has_key ? strlen(record->key) : 0}},
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {(void *)(uintptr_t)record->value.at, record->value.len}},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = record},

@@ -46,7 +46,7 @@ void producer_know(struct producer *producer, const char *const *topics,
 
 /* key and value are copied; headers are taken (NULL: none). delivery may be
  * NULL. Never blocks: where there is no room on_delivered comes with -ENOTCONN,
- * and of a closed producer with -ESHUTDOWN, before this returns. */
+ * and of a closed producer with -ESHUTDOWN, mostly before this returns. */
 void producer_send(struct producer *producer, const char *topic,
                    int32_t partition, const char *key, struct slice value,
                    rd_kafka_headers_t *headers, struct delivery *delivery);

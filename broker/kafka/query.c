@@ -224,11 +224,13 @@ static int
 find_ends(struct follow *follow, struct query *query, span_ms limit)
 {
     const struct kafka *kafka = follow->kafka;
-    const size_t logs = /* others may be deleted */
-        (kafka->settings->queues_len + 1) * (size_t)kafka->partitions;
+    size_t queues = kafka->settings->queues_len; /* others may be deleted */
     rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)logs);
+        rd_kafka_topic_partition_list_new((int)follow->logs);
 
+    if (follow_all_there(follow, limit, &query->is_blind))
+        queues = follow->topics_len;
+    const size_t logs = (queues + 1) * (size_t)kafka->partitions;
     for (size_t i = 0; i < logs; i++)
         if (is_about(follow, query, i))
             follow_add_log(follow, list, i);

@@ -73,7 +73,7 @@ struct fact {
     struct ticket other;     /* REPLAYED: the new ticket */
     struct body_ref body;    /* RESPONSE: where a large message is; FAILED: that
                               * of its dead letter */
-    struct slice message;    /* RESPONSE, FAILED; empty if body.size > 0 */
+    struct slice message;    /* RESPONSE (empty if body.size > 0), FAILED */
 };
 
 /* A request, in `requests.QUEUE` and in `dead.QUEUE`. */

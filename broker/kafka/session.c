@@ -195,7 +195,7 @@ work(struct kafka_session *session)
     tell_drained(session);
 
     const mono_ms now = clock_mono();
-    run_tell(session, NULL, now - 1);
+    run_tell(session, NULL, now);
     take_part(session, now);
     const mono_ms again = run_send_again(session, now);
     shares_tick(session, now);

@@ -579,6 +579,7 @@ shares_tick(struct kafka_session *session, mono_ms now)
         struct share *share = &session->shares[i];
         if (share->claim_at != 0 && now >= share->claim_at) {
             share->claim_at = 0;
+            run_tell(session, NULL, INT64_MAX); /* the next may take long */
             if (session->group == NULL || is_ours(session, share))
                 run_claim(session, share);
             else

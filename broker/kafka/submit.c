@@ -153,7 +153,10 @@ take_room(struct kafka *kafka, struct follow *follow, unsigned queue)
     do /* what is read between the two would count twice */
         depth = follow_depth(follow, queue);
     while (forget_read(kafka, follow, queue));
-    if (depth + admission->unread[queue] >=
+    /* What is ahead was started: whether it waits the depth tells already. */
+    const uint64_t unread = admission->unread[queue];
+    const uint64_t ahead = follow_ahead(follow, queue);
+    if (depth + unread - (ahead < unread ? ahead : unread) >=
         kafka->settings->queues[queue].max_depth)
         return false;
     admission->unread[queue]++;

@@ -266,61 +266,31 @@ topics_states_free(struct topic_state *states, size_t len)
 
 /* ---- groups -------------------------------------------------------------- */
 
-static int
-take_committed(const rd_kafka_topic_partition_list_t *list, const char *group,
-               struct standing *standings, struct error *err)
+static void
+take_committed(const rd_kafka_topic_partition_list_t *list,
+               struct standing *standings)
 {
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *one = &list->elems[i];
-        if (one->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return client_fails(err, one->err,
-                                "the offset of group %s in %s [%d]", group,
-                                one->topic, (int)one->partition);
         if (one->offset < 0)
             continue;
         standings[one->partition].committed = one->offset;
         standings[one->partition].has_position = client_position(one) >= 0;
     }
-    return 0;
 }
 
-/* A group whose coordinator is about to change has none for a while. */
-static rd_kafka_resp_err_t
-ask_committed(rd_kafka_t *consumer, rd_kafka_topic_partition_list_t *list)
-{
-    const mono_ms until = clock_mono() + TOPICS_LIMIT;
-    rd_kafka_resp_err_t error;
-
-    while (client_errno(error = rd_kafka_committed(
-                            consumer, list, TOPICS_LIMIT)) == -ENOTCONN &&
-           clock_mono() < until)
-        topics_pause();
-    return error;
-}
-
-/* By a consumer that never joins: the admin call for it, when the coordinator
- * has just died, ends the process by an assertion in librdkafka 2.0.2. */
 static int
 read_committed(struct live *live, unsigned queue, const char *topic,
                struct standing *standings, size_t len, struct error *err)
 {
     char *group = topics_group(live->settings, queue);
     rd_kafka_topic_partition_list_t *list;
-    rd_kafka_t *consumer;
-    rd_kafka_resp_err_t error;
-    int r = client_group_consumer(live->settings, group,
-                                  live->settings->queues[queue].lease, NULL,
-                                  NULL, &consumer, err);
+    int r = client_commits(live->settings, group, topic, (int32_t)len,
+                           TOPICS_LIMIT, &list, err);
 
     if (r == 0) {
-        list = rd_kafka_topic_partition_list_new((int)len);
-        rd_kafka_topic_partition_list_add_range(list, topic, 0, (int)len - 1);
-        error = ask_committed(consumer, list);
-        r = error == RD_KAFKA_RESP_ERR_NO_ERROR
-                ? take_committed(list, group, standings, err)
-                : client_fails(err, error, "the offsets of group %s", group);
+        take_committed(list, standings);
         rd_kafka_topic_partition_list_destroy(list);
-        rd_kafka_destroy(consumer);
     }
     free(group);
     return r;

@@ -24,9 +24,11 @@
 #define CUT_EVERY   60000 /* ms */
 #define CUT_LIMIT   10000 /* ms for a question or an order to Kafka */
 #define FAILURE_CAP 4096
+#define STRAY_AGE                                                              \
+    3600000 /* ms; a request that was not read until then never is */
 /* Pieces that are younger may be of a message of which nothing else was stored
  * so far. */
-#define PIECE_AGE   3600000 /* ms */
+#define PIECE_AGE 3600000 /* ms */
 
 static const char silent[] = "its worker was silent for longer than its lease";
 
@@ -120,7 +122,7 @@ struct decision {
 /* Copies the request to the dead letters: its offset there; -1: it is gone.
  * Else negative: not now. */
 static int64_t
-bury(struct kafka *kafka, const struct decision *decision)
+bury(struct kafka *kafka, const struct decision *decision, struct fact *fact)
 {
     char key[RECORD_KEY_MAX];
     rd_kafka_message_t *message;
@@ -142,6 +144,9 @@ bury(struct kafka *kafka, const struct decision *decision)
             decision->partition, key, request.message, headers);
         if (offset < 0)
             offset = -ENOTCONN;
+        fact->size =
+            request.body.size > 0 ? request.body.size : request.message.len;
+        fact->body = request.body;
     }
     rd_kafka_message_destroy(message);
     return offset;
@@ -202,7 +207,7 @@ decide(struct kafka *kafka, const struct decision *decision)
                         NULL);
     } else {
         if (verdict.dead_letter)
-            fact.dead = bury(kafka, decision);
+            fact.dead = bury(kafka, decision, &fact);
         if (fact.dead < -1)
             return; /* the next time */
         log_ticket(EVENT_DEAD, &decision->ticket, queue->name, attempts,
@@ -242,6 +247,19 @@ give_to_clerk(struct follow *follow, unsigned queue, const struct view_row *row)
 
 /* ---- retention ----------------------------------------------------------- */
 
+/* Would its request, or a copy of it, be taken for a new one? */
+static bool
+may_come_again(struct follow *follow, const struct view_row *row)
+{
+    const span_ms linger = 2 * follow->kafka->settings->kafka.timeout;
+
+    return (!row->is_read &&
+            row->fold.request >=
+                view_request_next(follow->view, row->queue, row->partition)) ||
+           ((row->flags & REQUEST_KEYED) &&
+            clock_wall() <= ticket_time(&row->ticket) + linger);
+}
+
 static int
 drop_old(struct follow *follow, unsigned queue, const struct view_row *row)
 {
@@ -251,10 +269,8 @@ drop_old(struct follow *follow, unsigned queue, const struct view_row *row)
     const bool is_over = view_queue_at(follow->view, row->queue)->retained >
                          settings->retention_bytes;
 
-    if (!row->is_read &&
-        row->fold.request >=
-            view_request_next(follow->view, row->queue, row->partition))
-        return 0; /* its request would be taken for a new one */
+    if (age <= STRAY_AGE && may_come_again(follow, row))
+        return 0;
     if (age <= settings->retention_age && (!is_over || age <= FRESH))
         return 0;
     int r = view_drop(follow->view, row);
@@ -296,8 +312,7 @@ take_commits(struct cut *cut, const rd_kafka_topic_partition_list_t *commits,
 
     for (int i = 0; i < commits->cnt; i++) {
         const rd_kafka_topic_partition_t *commit = &commits->elems[i];
-        if (commit->err != RD_KAFKA_RESP_ERR_NO_ERROR || commit->offset < 0 ||
-            commit->partition >= partitions)
+        if (commit->offset < 0 || commit->partition >= partitions)
             continue;
         const int64_t told = client_position(commit);
         const int64_t position = told < 0 ? 0 : told; /* then all is kept */
@@ -429,8 +444,11 @@ cut_log(struct follow *follow, struct cut *cut, struct error *err)
                 ? client_admin(kafka->settings, &upkeep->admin, err)
                 : 0;
 
-    if (r < 0)
-        return r;
+    bool others = true;
+    if (r == 0)
+        follow_all_there(follow, CUT_LIMIT, &others);
+    if (r < 0 || others)
+        return r; /* of a queue that is not known here much may be needed */
     rd_kafka_topic_partition_list_t *before =
         rd_kafka_topic_partition_list_new(kafka->partitions);
     for (size_t i = 0; i < cut->queues_len && r == 0; i++)

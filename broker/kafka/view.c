@@ -308,6 +308,26 @@ fold_row(struct view *view, struct view_row *row, const struct fact *fact)
     }
 }
 
+/* Its request is still to be read. */
+static bool
+is_ahead(const struct view *view, const struct view_row *row)
+{
+    return row->fold.request >=
+           view_request_next(view, row->queue, row->partition);
+}
+
+/* A new view may know a key's ticket only by a `started` whose claim is gone
+ * from the log: there was a request, and its end is forgotten. */
+static int
+use_key(struct view *view, const struct ticket *ticket)
+{
+    int r = view_file_begin(&view->file);
+
+    return r < 0 ? r
+                 : view_file_run(&view->file, VIEW_KEY_USE,
+                                 CELLS(CELL_TICKET(ticket)));
+}
+
 static void
 keep_row(struct view *view, struct view_row *row)
 {
@@ -333,10 +353,15 @@ fold_ticket(struct view *view, int32_t partition, int64_t offset,
     *out = row;
     view_count(view, row, -1);
     const bool counts = fold_row(view, row, fact);
+    if (counts && !row->is_kept && is_ahead(view, row))
+        view->lanes[row->queue].n.ahead++;
     if (counts)
         keep_row(view, row);
     view_count(view, row, 1);
-    return counts;
+    if (!row->is_kept && fact->kind == FACT_STARTED &&
+        (fact->flags & REQUEST_KEYED))
+        r = use_key(view, &fact->ticket);
+    return r < 0 ? r : counts;
 }
 
 /* ---- requests ------------------------------------------------------------ */
@@ -373,6 +398,8 @@ view_request(struct view *view, unsigned queue, int32_t partition,
         return r;
     if (!row->is_kept)
         start_row(view, row, partition, queue, view->parts[partition].next);
+    uint64_t *ahead = &view->lanes[row->queue].n.ahead;
+    *ahead -= row->is_kept && !row->is_read && *ahead > 0;
     view_count(view, row, -1);
     add_request(row, offset, request);
     keep_row(view, row);

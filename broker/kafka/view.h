@@ -1,16 +1,16 @@
 /* view.h - what became of tickets, as folded from the log: rows in a file.
  *
- *  requests, facts --> rows in memory --> one transaction with the positions
- * --> file ^                                                    |
- *                     +------------------ what is looked at --------------+
+ *     requests, --> rows in memory --> one transaction with --> file
+ *     facts               ^            the positions             |
+ *                         +--------- what is looked at ----------+
  *
  * I1: positions and the rows of all that stands below them are committed
  *     together, so that a view that is opened again goes on in the middle.
  * I2: rows in memory go before the file's; they are written when view_is_due,
  *     or when a list needs them there.
  * I3: the counters of a queue are the sums over its rows (view_check).
- * I4: a ticket has a row since its request or any fact about it was read, in
- *     whichever order. Requests and facts are different logs.
+ * I4: a ticket has a row since its request or a fact of it that counts was
+ *     read, in whichever order. Requests and facts are different logs.
  *
  * Every result is 0 (or as said) or a negative errno of view_file.h; then the
  * view is not good any more until view_rewind, or view_remake. view_error has
@@ -110,6 +110,7 @@ int view_drop(struct view *view, const struct view_row *row);
 struct view_queue {
     char name[65];
     uint64_t queued, delayed, running, dead, accepted, done, failed, retained;
+    uint64_t ahead;    /* rows by facts whose request is still to be read */
     char trouble[200]; /* why the last one was put back; "" */
     wall_ms trouble_at;
 };

@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-#define FORMAT     1
+#define FORMAT     2
 #define SLOTS      64
 #define CHECKPOINT 4000 /* pages of the log, after which it is written back */
 
@@ -64,8 +64,8 @@ static const char tables[] =
     "CREATE INDEX key_until ON key(until);"
     "CREATE INDEX key_first ON key(part, offset);"
     "CREATE INDEX key_ticket ON key(ticket);"
-    "PRAGMA user_version = 1;";
-static_assert(FORMAT == 1, "the user_version");
+    "PRAGMA user_version = 2;";
+static_assert(FORMAT == 2, "the user_version");
 
 /* ---- results ------------------------------------------------------------- */
 

@@ -602,6 +602,47 @@ START_TEST(a_key_is_used_once_its_ticket_is_gone)
 }
 END_TEST
 
+/* The claim that it stands on is gone from the log, and so is its row. */
+START_TEST(a_start_that_does_not_count_tells_that_a_key_was_used)
+{
+    struct bench bench;
+    struct view_key key;
+
+    bench_init(&bench);
+    struct fact fact = FACT(.kind = FACT_KEY, .ticket = new_ticket(&bench),
+                            .until = INT64_MAX);
+    memset(fact.key.scope, 1, KEY_BYTES);
+    ck_assert_int_eq(put(&bench, &fact), 1);
+    ck_assert_int_eq(
+        put(&bench, &FACT(.kind = FACT_STARTED, .ticket = fact.ticket,
+                          .claim = 77, .session = 5, .run = 1, .attempt = 1,
+                          .flags = REQUEST_KEYED)),
+        0);
+    ck_assert(!is_known(&bench, &fact.ticket));
+    ck_assert_int_eq(view_key(bench.view, fact.key.scope, 1, &key), 1);
+    ck_assert(key.is_used);
+    bench_fini(&bench);
+}
+END_TEST
+
+START_TEST(what_is_ahead_of_its_request_is_counted_until_that_is_read)
+{
+    struct bench bench;
+
+    bench_init(&bench);
+    claim(&bench, 5);
+    const struct ticket ticket = new_ticket(&bench);
+    start(&bench, &ticket, 5, 1); /* of the request at 0 */
+    ck_assert_uint_eq(queue_one(&bench)->ahead, 1);
+    ask(&bench, &REQUEST(.ticket = ticket));
+    ck_assert_uint_eq(queue_one(&bench)->ahead, 0);
+    const struct ticket next = accept_one(&bench);
+    start(&bench, &next, 5, 1);
+    ck_assert_uint_eq(queue_one(&bench)->ahead, 0);
+    bench_fini(&bench);
+}
+END_TEST
+
 /* ---- the file ------------------------------------------------------------ */
 
 START_TEST(a_view_goes_on_in_the_middle)
@@ -815,7 +856,10 @@ TESTS("broker", "view", a_request_is_queued_then_runs_then_is_done,
       the_position_is_how_many_wait_before_it,
       endings_of_the_last_minute_are_counted_apart,
       the_first_key_wins_until_its_time_is_over,
-      a_key_is_used_once_its_ticket_is_gone, a_view_goes_on_in_the_middle,
+      a_key_is_used_once_its_ticket_is_gone,
+      a_start_that_does_not_count_tells_that_a_key_was_used,
+      what_is_ahead_of_its_request_is_counted_until_that_is_read,
+      a_view_goes_on_in_the_middle,
       what_was_not_committed_is_gone_after_a_rewind,
       a_view_of_another_installation_starts_empty,
       two_views_in_a_directory_are_two_files,
