@@ -48,7 +48,7 @@ void ticket_secret_fingerprint(const struct ticket_secret *secret,
 /* A new ticket. slot: 0..65535, or TICKET_RANDOM_SLOT, which so many tickets in
  * a row share that one thread makes for the same millisecond. */
 #define TICKET_RANDOM_SLOT (-1)
-#define TICKET_TOGETHER 16
+#define TICKET_TOGETHER    16
 struct ticket ticket_make(const struct ticket_secret *secret, wall_ms now,
                           int slot);
 

@@ -143,11 +143,11 @@ road_of(struct producer *producer, const char *name, int32_t partition)
 static void
 roads_free(struct producer *producer)
 {
-    struct topic *topic, *next;
+    struct topic *topic = producer->topics, *next;
 
-    HASH_ITER(hh, producer->topics, topic, next)
-    {
-        HASH_DEL(producer->topics, topic);
+    HASH_CLEAR(hh, producer->topics);
+    for (; topic != NULL; topic = next) {
+        next = topic->hh.next;
         for (int32_t i = 0; i < topic->len; i++)
             free(topic->roads[i]);
         free(topic->roads);
