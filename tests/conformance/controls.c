@@ -287,12 +287,12 @@ START_TEST(no_ttl_runs_in_a_pause)
     struct ticket ticket;
 
     rig_init(&rig);
-    rig.queues[0].ttl = 400;
+    rig.queues[0].ttl = 2000;
     struct broker *broker = rig_open(&rig);
     struct broker *worker = rig_worker(&rig);
     ck_assert_int_eq(submit(broker, ASK(.text = "a"), &ticket), 0);
     pause_queue(broker, 0);
-    wait_ms(1600); /* more than the ttl, and a sweep */
+    wait_ms(3200); /* more than the ttl, and a sweep */
     resume_queue(broker, 0, NULL);
     serve_one(broker, 0, "b");
     ck_assert_int_eq(wait_end(broker, &ticket), TICKET_DONE);
