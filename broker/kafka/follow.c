@@ -396,9 +396,11 @@ find_gone(struct follow *follow, struct error *err)
 {
     const struct kafka *kafka = follow->kafka;
     const struct rd_kafka_metadata *all;
+
+    if (follow->topics_len == kafka->settings->queues_len)
+        return 0;
     const rd_kafka_resp_err_t error =
         rd_kafka_metadata(kafka->asker, 1, NULL, &all, ASK_LIMIT);
-
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
         return client_fails(err, error, "the list of topics");
     for (size_t i = kafka->settings->queues_len; i < follow->topics_len; i++) {

@@ -246,6 +246,18 @@ arrive(struct producer *producer, struct road *road)
     return producer->roads != NULL;
 }
 
+/* It was not sent, and never is. */
+static void
+refuse(struct record *record, int r)
+{
+    if (record->headers != NULL)
+        rd_kafka_headers_destroy(record->headers);
+    if (record->flags == RD_KAFKA_MSG_F_FREE)
+        free((void *)(uintptr_t)record->value.at);
+    deliver(record->delivery, r);
+    free(record);
+}
+
 /* Gives it to librdkafka; it is gone after this. */
 static void
 produce(struct producer *producer, struct record *record)
@@ -272,12 +284,7 @@ produce(struct producer *producer, struct record *record)
     if (error == NULL)
         return;
     arrive(producer, road);
-    if (record->headers != NULL)
-        rd_kafka_headers_destroy(record->headers);
-    if (record->flags == RD_KAFKA_MSG_F_FREE)
-        free((void *)(uintptr_t)record->value.at);
-    deliver(record->delivery, result_of_refusal(error));
-    free(record);
+    refuse(record, result_of_refusal(error));
 }
 
 /* Sends what has waited for its turn; at_once: whatever waits. On the thread.
@@ -544,14 +551,10 @@ dispatch(struct producer *producer, const char *topic, int32_t partition,
             wait_for_turn(producer, road, record);
     }
     pthread_mutex_unlock(&producer->traffic);
-    if (goes)
+    if (is_closing)
+        refuse(record, -ESHUTDOWN);
+    else if (goes)
         produce(producer, record);
-    if (!is_closing)
-        return;
-    if (record->headers != NULL)
-        rd_kafka_headers_destroy(record->headers);
-    deliver(record->delivery, -ESHUTDOWN);
-    free(record);
 }
 
 void

@@ -29,6 +29,15 @@ rig_use_kafka(const char *file)
     setenv(RUN, run, true);
 }
 
+void
+rig_use_test_kafka(void)
+{
+    char *file = mem_printf("%s/kafka/servers", getenv("TEST_BUILD"));
+
+    rig_use_kafka(file);
+    free(file);
+}
+
 bool
 rig_is_on_kafka(void)
 {

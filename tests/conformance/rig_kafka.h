@@ -10,6 +10,8 @@
 
 /* From now on everything is on the Kafka whose servers stand in that file. */
 void rig_use_kafka(const char *file);
+/* The one that ctest started for the tests of this build (TEST_BUILD). */
+void rig_use_test_kafka(void);
 bool rig_is_on_kafka(void);
 
 /* The settings of a rig that has its directory. */

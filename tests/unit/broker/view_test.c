@@ -580,16 +580,25 @@ START_TEST(the_first_key_wins_until_its_time_is_over)
 }
 END_TEST
 
+/* A key that is kept for ever, of a new ticket. */
+static struct fact
+put_key(struct bench *bench)
+{
+    struct fact fact =
+        FACT(.kind = FACT_KEY, .ticket = new_ticket(bench), .until = INT64_MAX);
+
+    memset(fact.key.scope, 1, KEY_BYTES);
+    ck_assert_int_eq(put(bench, &fact), 1);
+    return fact;
+}
+
 START_TEST(a_key_is_used_once_its_ticket_is_gone)
 {
     struct bench bench;
     struct view_key key;
 
     bench_init(&bench);
-    struct fact fact = FACT(.kind = FACT_KEY, .ticket = new_ticket(&bench),
-                            .until = INT64_MAX);
-    memset(fact.key.scope, 1, KEY_BYTES);
-    ck_assert_int_eq(put(&bench, &fact), 1);
+    const struct fact fact = put_key(&bench);
     ask(&bench, &REQUEST(.ticket = fact.ticket, .flags = REQUEST_KEYED));
     put(&bench, &FACT(.kind = FACT_CANCEL, .ticket = fact.ticket));
     ck_assert_int_eq(view_key(bench.view, fact.key.scope, 1, &key), 1);
@@ -609,10 +618,7 @@ START_TEST(a_start_that_does_not_count_tells_that_a_key_was_used)
     struct view_key key;
 
     bench_init(&bench);
-    struct fact fact = FACT(.kind = FACT_KEY, .ticket = new_ticket(&bench),
-                            .until = INT64_MAX);
-    memset(fact.key.scope, 1, KEY_BYTES);
-    ck_assert_int_eq(put(&bench, &fact), 1);
+    const struct fact fact = put_key(&bench);
     ck_assert_int_eq(
         put(&bench, &FACT(.kind = FACT_STARTED, .ticket = fact.ticket,
                           .claim = 77, .session = 5, .run = 1, .attempt = 1,

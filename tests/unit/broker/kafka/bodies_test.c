@@ -13,10 +13,7 @@
 static struct kafka *
 open_kafka(struct rig *rig)
 {
-    char *servers = mem_printf("%s/kafka/servers", getenv("TEST_BUILD"));
-
-    rig_use_kafka(servers);
-    free(servers);
+    rig_use_test_kafka();
     rig_init(rig);
     return kafka_of(rig_open(rig));
 }

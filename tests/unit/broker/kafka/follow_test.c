@@ -16,10 +16,7 @@
 static struct broker *
 open_rig(struct rig *rig)
 {
-    char path[300];
-
-    snprintf(path, sizeof(path), "%s/kafka/servers", getenv("TEST_BUILD"));
-    rig_use_kafka(path);
+    rig_use_test_kafka();
     rig_init(rig);
     rig->settings.queues_len = 1;
     return rig_open(rig);

@@ -25,10 +25,7 @@ on_delivered(struct delivery *delivery)
 static struct kafka *
 open_rig(struct rig *rig)
 {
-    char path[300];
-
-    snprintf(path, sizeof(path), "%s/kafka/servers", getenv("TEST_BUILD"));
-    rig_use_kafka(path);
+    rig_use_test_kafka();
     rig_init(rig);
     return kafka_of(rig_open(rig));
 }

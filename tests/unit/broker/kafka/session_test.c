@@ -15,10 +15,7 @@
 static struct broker *
 open_rig(struct rig *rig)
 {
-    char *servers = mem_printf("%s/kafka/servers", getenv("TEST_BUILD"));
-
-    rig_use_kafka(servers);
-    free(servers);
+    rig_use_test_kafka();
     rig_init(rig);
     rig->queues[0].lease = LEASE;
     return rig_open(rig);
